@@ -1,0 +1,56 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Questions to the answer of the module host_facts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+def _names(value, what, example):
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ValueError(f"{value!r} is no list of {what}; write one, for example {example}")
+    for name in value:
+        if not isinstance(name, str) or not name:
+            raise ValueError(f"{name!r} is no name of one of the {what}; write a string, for example {example}")
+    return value
+
+
+def _part(host_state, key, kind):
+    if not isinstance(host_state, Mapping) or not isinstance(host_state.get(key), kind):
+        raise ValueError(
+            f"the host state has no {key!r}; run magicbroccoli.xmpp.host_facts first and give "
+            "ansible_facts['host_state']"
+        )
+    return host_state[key]
+
+
+def missing(packages, host_state):
+    """Tells whether one of the packages is not installed and apt can be asked for it."""
+    names = _names(packages, "packages", "['nginx']")
+    installed = _part(host_state, "packages", Mapping)
+    if _part(host_state, "check_mode", bool) and not _part(host_state, "apt", bool):
+        return False
+    return any(name not in installed for name in names)
+
+
+def stopped(units, host_state, enabled_only=False):
+    """Tells whether one of the units is not enabled, or, unless enabled_only, not active."""
+    names = _names(units, "units", "['nginx.service']")
+    known = _part(host_state, "units", Mapping)
+    check_mode = _part(host_state, "check_mode", bool)
+    if not isinstance(enabled_only, bool):
+        raise ValueError(f"enabled_only: {enabled_only!r} is not a boolean; write true or false")
+    for name in names:
+        if "." not in name:
+            raise ValueError(f"{name!r} is no full unit name; write it with its type, for example '{name}.service'")
+        unit = known.get(name)
+        if unit is None:
+            # In check mode its package is not there yet: nothing could be started.
+            if not check_mode:
+                return True
+        elif not unit["enabled"] or not (enabled_only or unit["active"]):
+            return True
+    return False

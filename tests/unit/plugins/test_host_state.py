@@ -1,0 +1,204 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import shutil
+import sys
+import time
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import host_state as reader
+from ansible_collections.magicbroccoli.xmpp.plugins.test.missing_on import missing_on
+from ansible_collections.magicbroccoli.xmpp.plugins.test.stopped_on import stopped_on
+
+PACKAGES = (
+    "installed\tinstall\tok\tdpkg\tamd64\t1.22.22\n"
+    "installed\tinstall\tok\tnginx\tamd64\t1.26.3-3+deb13u1\n"
+    "installed\thold\tok\tprosody\tamd64\t13.0.1-1\n"
+    "installed\tinstall\tok\tlibc6\tamd64\t2.41-12\n"
+    "installed\tinstall\tok\tlibc6\ti386\t2.41-13\n"
+    "installed\tinstall\tok\tpython3-apt\tall\t3.0.0\n"
+    "config-files\tdeinstall\tok\tbind9\tamd64\t1:9.20.11\n"
+    "half-configured\tinstall\tok\tmunin\tall\t2.0.76-6\n"
+    "installed\tinstall\treinstreq\tcoturn\tamd64\t4.6.1-2\n"
+    "not-installed\tunknown\tok\tgpm\tamd64\t\n"
+)
+UNIT_FILES = (
+    "nginx.service            enabled         enabled\n"
+    "ssh.service              disabled        enabled\n"
+    "ssh.socket               enabled         enabled\n"
+    "sshd.service             alias           -\n"
+    "systemd-journald.service static          -\n"
+    "systemd-timesyncd.service masked         enabled\n"
+    "apt-daily.timer          enabled         enabled\n"
+    "linked.service           linked          enabled\n"
+    "munin.service            generated       -\n"
+    "postgresql@.service      indirect        enabled\n"
+    "container-getty@.service static          -\n"
+    "broken.service           enabled         enabled\n"
+)
+UNITS = (
+    "nginx.service              loaded    active   running A high performance web server\n"
+    "ssh.service                loaded    active   running OpenBSD Secure Shell server\n"
+    "systemd-journald.service   loaded    active   running Journal Service\n"
+    "apt-daily.timer            loaded    inactive dead    Daily apt download activities\n"
+    "postgresql@17-main.service loaded    active   running PostgreSQL Cluster 17-main\n"
+    "getty@tty1.service         loaded    active   running Getty on tty1\n"
+    "● broken.service           loaded    failed   failed  Breaks\n"
+    "● auditd.service           not-found inactive dead    auditd.service\n"
+    "bind9.service              not-found failed   failed  bind9.service\n"
+    "starting.service           loaded    activating start Starts\n"
+)
+
+
+def state(active, enabled, failed=False):
+    return {"active": active, "enabled": enabled, "failed": failed}
+
+
+def recorded(command):
+    return {reader.DPKG_QUERY: PACKAGES, reader.LIST_FILES: UNIT_FILES, reader.LIST_UNITS: UNITS}[command]
+
+
+@pytest.fixture
+def root(tmp_path):
+    for directory in ("etc/systemd/system/multi-user.target.wants", "run/systemd/system", "usr/bin",
+                      "run/systemd/generator/postgresql.service.wants", "usr/lib/systemd/system"):
+        (tmp_path / directory).mkdir(parents=True)
+    (tmp_path / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nprosody:x:104:110::/:/bin/false\n+::::::\n\n")
+    (tmp_path / "etc/group").write_text("root:x:0:\nssl-cert:x:110:prosody\n")
+    (tmp_path / "usr/bin/python3").touch()
+    (tmp_path / "etc/systemd/system/sshd.service").symlink_to("/usr/lib/systemd/system/ssh.service")
+    (tmp_path / "etc/systemd/system/systemd-timesyncd.service").symlink_to("/dev/null")
+    (tmp_path / "run/systemd/generator/postgresql.service.wants/postgresql@17-main.service").symlink_to(
+        "/usr/lib/systemd/system/postgresql@.service")
+    return tmp_path
+
+
+def test_packages_are_those_installed_and_whole():
+    assert reader.parse_packages(PACKAGES) == {
+        "dpkg": "1.22.22",
+        "nginx": "1.26.3-3+deb13u1",
+        "prosody": "13.0.1-1",
+        "libc6": "2.41-12",
+        "libc6:i386": "2.41-13",
+        "python3-apt": "3.0.0",
+    }
+
+
+@pytest.mark.parametrize(("unit", "expected"), [
+    ("nginx.service", state(True, True)),
+    ("ssh.service", state(True, False)),
+    ("sshd.service", state(True, False)),
+    ("ssh.socket", state(False, True)),
+    ("systemd-journald.service", state(True, True)),
+    ("systemd-timesyncd.service", state(False, False)),
+    ("apt-daily.timer", state(False, True)),
+    ("linked.service", state(False, False)),
+    ("munin.service", state(False, True)),
+    ("postgresql@17-main.service", state(True, True)),
+    ("getty@tty1.service", state(True, False)),
+    ("broken.service", state(False, True, True)),
+    ("bind9.service", state(False, False, True)),
+    ("starting.service", state(False, False)),
+    ("auditd.service", None),
+    ("null", None),
+])
+def test_unit(root, unit, expected):
+    assert reader.host_state(False, str(root), recorded)["units"].get(unit) == expected
+
+
+def test_users_groups_and_modes(root):
+    found = reader.host_state(True, str(root), recorded)
+    assert (found["users"], found["groups"]) == (["prosody", "root"], ["root", "ssl-cert"])
+    assert (found["check_mode"], found["apt"]) == (True, True)
+
+
+def test_apt_needs_the_hosts_python_and_its_binding(root):
+    (root / "usr/bin/python3").unlink()
+    assert reader.host_state(False, str(root), recorded)["apt"] is False
+    (root / "usr/bin/python3").touch()
+    without = {reader.DPKG_QUERY: PACKAGES.replace("python3-apt", "python3-six")}
+    assert reader.host_state(False, str(root), lambda command: without.get(command, ""))["apt"] is False
+
+
+def test_without_systemd_there_are_no_units(root):
+    (root / "run/systemd/system").rmdir()
+
+    def runner(command):
+        assert command[0] != "systemctl"
+        return recorded(command)
+
+    assert reader.host_state(False, str(root), runner)["units"] == {}
+
+
+@pytest.mark.parametrize(("command", "message"), [
+    (["/none/dpkg-query"], "/none/dpkg-query: No such file or directory; this module needs a Debian host"),
+    (["sh", "-c", "echo no bus >&2; exit 3"], "sh -c exited with 3: no bus"),
+    (["false"], "false exited with 1: no message"),
+])
+def test_a_tool_that_fails_is_named(command, message):
+    with pytest.raises(reader.HostStateError) as caught:
+        reader.run(command)
+    assert str(caught.value) == message
+
+
+def test_on_this_machine():
+    assert shutil.which("dpkg-query"), "the unit tests run on a Debian machine"
+    begin = time.perf_counter()
+    found = reader.host_state(False)
+    seconds = time.perf_counter() - begin
+    print(f"{len(found['packages'])} packages, {len(found['units'])} units in {seconds * 1000:.0f} ms", file=sys.stderr)
+    assert "dpkg" in found["packages"] and "root" in found["users"]
+    assert seconds < 2
+
+
+def host(check_mode=False, apt=True):
+    return {"packages": {"bash": "5"}, "check_mode": check_mode, "apt": apt, "users": [], "groups": [], "units": {
+        "up.service": state(True, True), "off.service": state(True, False), "down.timer": state(False, True)}}
+
+
+@pytest.mark.parametrize(("packages", "check_mode", "apt", "expected"), [
+    (["bash"], False, True, False),
+    (["bash", "nginx"], False, True, True),
+    ([], False, True, False),
+    (("nginx",), False, False, True),
+    (["nginx"], True, True, True),
+    (["nginx"], True, False, False),
+])
+def test_missing_on(packages, check_mode, apt, expected):
+    assert missing_on(packages, host(check_mode, apt)) is expected
+
+
+@pytest.mark.parametrize(("units", "check_mode", "enabled_only", "expected"), [
+    (["up.service"], False, False, False),
+    (["up.service", "off.service"], False, False, True),
+    (["down.timer"], False, False, True),
+    (["down.timer"], False, True, False),
+    (["off.service"], False, True, True),
+    (["none.service"], False, False, True),
+    (["none.service"], True, False, False),
+    (["none.service", "off.service"], True, False, True),
+    ([], False, False, False),
+])
+def test_stopped_on(units, check_mode, enabled_only, expected):
+    assert stopped_on(units, host(check_mode), enabled_only=enabled_only) is expected
+
+
+STATE_ERROR = "run magicbroccoli.xmpp.host_facts first and give ansible_facts['host_state']"
+
+
+@pytest.mark.parametrize(("test", "arguments", "message"), [
+    (missing_on, ("nginx", host()), "missing_on: 'nginx' is no list of packages; write one, for example ['nginx']"),
+    (missing_on, ([7], host()), "missing_on: 7 is no name of one of the packages; write a string, for example"),
+    (missing_on, (["nginx"], None), "missing_on: the host state has no 'packages'; " + STATE_ERROR),
+    (missing_on, (["nginx"], {"packages": {}}), "missing_on: the host state has no 'check_mode'; " + STATE_ERROR),
+    (stopped_on, ({"a": 1}, host()), "stopped_on: {'a': 1} is no list of units; write one, for example"),
+    (stopped_on, (["nginx"], host()), "'nginx' is no full unit name; write it with its type, for example"),
+    (stopped_on, (["up.service"], host(), "yes"), "stopped_on: enabled_only: 'yes' is not a boolean"),
+    (stopped_on, (["up.service"], {}), "stopped_on: the host state has no 'units'; " + STATE_ERROR),
+])
+def test_errors(test, arguments, message):
+    with pytest.raises(AnsibleFilterError) as caught:
+        test(*arguments)
+    assert message in str(caught.value)
