@@ -1,0 +1,110 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the host's OpenSSL says of certificate files."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import re
+import subprocess
+
+CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
+PUBLIC_KEY = re.compile(r"-----BEGIN PUBLIC KEY-----(.*?)-----END PUBLIC KEY-----", re.DOTALL)
+PARSE = ("openssl", "x509", "-noout", "-subject", "-issuer", "-dates", "-dateopt", "iso_8601", "-nameopt",
+         "RFC2253,utf8,-esc_msb", "-ext", "subjectAltName", "-pubkey")
+
+
+class CertificateError(Exception):
+    """A file that is there but is not what it should be."""
+
+
+def run(command, stdin=""):
+    """Runs openssl and returns its standard output; its first line of complaint is the error."""
+    try:
+        done = subprocess.run(command, input=stdin.encode(), capture_output=True, check=False)
+    except OSError as error:
+        raise CertificateError(
+            f"{command[0]}: {error.strerror or error}; install the package openssl on the host") from error
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+        raise CertificateError(lines[0] if lines else f"openssl exited with {done.returncode}")
+    return done.stdout.decode("utf-8", "replace")
+
+
+def public_key(text):
+    """Returns the DER bytes of the public key in PEM text: a SubjectPublicKeyInfo (RFC 5280, section 4.1)."""
+    found = PUBLIC_KEY.search(text)
+    if found is None:
+        raise CertificateError("openssl printed no public key")
+    return base64.b64decode(found[1])
+
+
+def _moment(text):
+    return datetime.datetime.strptime(text.strip(), "%Y-%m-%d %H:%M:%SZ").replace(tzinfo=datetime.UTC)
+
+
+def parse(text, now):
+    """Turns the output of PARSE into what the module returns."""
+    fields = dict(re.findall(r"^(subject|issuer|notBefore|notAfter)=\s*(.*?)\s*$", text, re.MULTILINE))
+    names = re.search(r"X509v3 Subject Alternative Name:[^\n]*\n\s+([^\n]*)", text)
+    general_names = names[1].split(", ") if names else []
+    not_after = _moment(fields["notAfter"])
+    return {
+        "present": True,
+        "pin": hashlib.sha256(public_key(text)).hexdigest(),
+        "not_before": _moment(fields["notBefore"]).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "not_after": not_after.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "days_left": (not_after - now) // datetime.timedelta(days=1),
+        "names": [name.removeprefix("DNS:") for name in general_names if name.startswith("DNS:")],
+        "subject": fields["subject"],
+        "issuer": fields["issuer"],
+        "self_signed": fields["subject"] == fields["issuer"],
+    }
+
+
+def key_matches(path, pin):
+    """Tells whether the private key in a file belongs to the public key with this digest."""
+    try:
+        open(path, "rb").close()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise CertificateError(f"private key {path}: {error.strerror}") from error
+    try:
+        # The empty passphrase keeps openssl from asking for one.
+        output = run(("openssl", "pkey", "-in", path, "-pubout", "-passin", "pass:"))
+    except CertificateError as error:
+        raise CertificateError(
+            f"private key {path}: {error}; give an unencrypted private key in PEM, or remove the file") from error
+    return hashlib.sha256(public_key(output)).hexdigest() == pin
+
+
+def describe(path, key=None, now=None):
+    """Returns what the module says of one certificate file."""
+    try:
+        with open(path, encoding="ascii", errors="replace") as stream:
+            blocks = CERTIFICATE.findall(stream.read())
+    except FileNotFoundError:
+        return {"present": False}
+    except OSError as error:
+        raise CertificateError(f"certificate {path}: {error.strerror}") from error
+    if not blocks:
+        raise CertificateError(
+            f"certificate {path}: holds no '-----BEGIN CERTIFICATE-----'; give a PEM file, the host's certificate "
+            "first, its chain after it")
+    number = 1
+    try:
+        facts = parse(run(PARSE, blocks[0]), now or datetime.datetime.now(datetime.UTC))
+        # A daemon refuses the whole file when one certificate of the chain is broken.
+        for number, block in enumerate(blocks[1:], 2):
+            run(("openssl", "x509", "-noout"), block)
+    except CertificateError as error:
+        raise CertificateError(
+            f"certificate {path}, number {number} of {len(blocks)}: {error}; give a whole PEM file") from error
+    facts["chain_length"] = len(blocks)
+    facts["key_matches"] = key_matches(key, facts["pin"]) if key else None
+    return facts

@@ -1,0 +1,149 @@
+#!/usr/bin/python
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.certificates import CertificateError, describe
+
+DOCUMENTATION = r"""
+module: certificate_facts
+short_description: Tell what is in certificate files on the host
+version_added: 1.0.0
+author:
+  - magicbroccoli contributors (@magicbroccoli)
+description:
+  - Returns the public key's digest, the names and the validity of certificates in PEM files, read by the host's
+    C(openssl).
+  - Private keys are compared on the host. They appear neither in the result nor on a command line.
+  - A file that does not exist is no error. A file that exists and cannot be read or parsed is one, and the message
+    names the file and which certificate in it is broken.
+options:
+  paths:
+    description:
+      - PEM files on the host, each with one certificate, and after it the chain.
+    type: list
+    elements: path
+    required: true
+  keys:
+    description:
+      - Certificate file to the file of its private key (unencrypted PEM), to find out whether they belong together.
+      - Each certificate file must also be in O(paths).
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    support: full
+    description: Reads the same in check mode.
+  diff_mode:
+    support: none
+    description: It changes nothing, so there is no difference to show.
+requirements:
+  - openssl 3.0 or later (the program)
+"""
+
+EXAMPLES = r"""
+- name: Read the certificate
+  magicbroccoli.xmpp.certificate_facts:
+    paths:
+      - /etc/ssl/xmpp/fullchain.pem
+    keys:
+      /etc/ssl/xmpp/fullchain.pem: /etc/ssl/xmpp/privkey.pem
+  register: read
+
+- name: Show the TLSA record
+  ansible.builtin.debug:
+    msg: "3 1 1 {{ read.certificates['/etc/ssl/xmpp/fullchain.pem'].pin }}"
+"""
+
+RETURN = r"""
+certificates:
+  description: Path to what its first certificate says. Of a file that does not exist there is RV(ignore:present) only.
+  returned: success
+  type: dict
+  contains:
+    present:
+      description: Whether the file exists.
+      returned: always
+      type: bool
+    pin:
+      description:
+        - SHA-256 of the SubjectPublicKeyInfo, in lower-case hexadecimal, as in a TLSA record V(3 1 1) (RFC 7671).
+      returned: when the file exists
+      type: str
+      sample: 0c72ac70b745ac19998811b131d662c9ac69dbdbe7cb23e5b514b56664c5d3d6
+    not_before:
+      description: From when it is valid, in UTC (ISO 8601).
+      returned: when the file exists
+      type: str
+      sample: "2025-01-01T00:00:00Z"
+    not_after:
+      description: Until when it is valid, in UTC (ISO 8601).
+      returned: when the file exists
+      type: str
+      sample: "2025-04-01T00:00:00Z"
+    days_left:
+      description: Whole days until it expires, by the host's clock; negative when it has expired.
+      returned: when the file exists
+      type: int
+      sample: 60
+    names:
+      description: The DNS names it is for (subjectAltName), in its order.
+      returned: when the file exists
+      type: list
+      elements: str
+      sample: [example.org, conference.example.org]
+    subject:
+      description: Its subject (RFC 2253 form).
+      returned: when the file exists
+      type: str
+      sample: CN=example.org
+    issuer:
+      description: Its issuer (RFC 2253 form).
+      returned: when the file exists
+      type: str
+      sample: CN=Example CA
+    self_signed:
+      description: Whether its issuer is its subject.
+      returned: when the file exists
+      type: bool
+    chain_length:
+      description: How many certificates the file holds.
+      returned: when the file exists
+      type: int
+      sample: 2
+    key_matches:
+      description:
+        - Whether the private key in O(keys) belongs to it. V(false) when the key's file does not exist.
+        - V(null) when O(keys) names none.
+      returned: when the file exists
+      type: bool
+"""
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "paths": {"type": "list", "elements": "path", "required": True},
+            # The values are paths, not keys: nothing to hide.
+            "keys": {"type": "dict", "default": {}, "no_log": False},
+        },
+        supports_check_mode=True,
+    )
+    paths, keys = module.params["paths"], module.params["keys"]
+    for path, key in keys.items():
+        if path not in paths:
+            module.fail_json(msg=f"keys: {path!r} is not in paths; write it there, too, or leave it out")
+        if not isinstance(key, str) or not key:
+            module.fail_json(msg=f"keys: {key!r} for {path!r} is not a path; write that of the private key's file")
+    try:
+        certificates = {path: describe(path, keys.get(path)) for path in paths}
+    except CertificateError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, certificates=certificates)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+import datetime
+import hashlib
+import io
+import ipaddress
+import json
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import certificates
+from ansible_collections.magicbroccoli.xmpp.plugins.modules import certificate_facts
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+BEGIN = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
+END = datetime.datetime(2025, 4, 1, 12, 30, 5, tzinfo=datetime.UTC)
+
+
+def name(text):
+    return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
+
+
+def certificate(key, subject="example.org", issuer="Example CA", names=(), signer=None):
+    builder = x509.CertificateBuilder(
+        name(issuer), name(subject), key.public_key(), x509.random_serial_number(), BEGIN, END)
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    signer = signer or key
+    digest = None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return builder.sign(signer, digest).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def pem(key, password=None):
+    encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption).decode()
+
+
+def digest(key):
+    return hashlib.sha256(key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+
+
+MAKERS = [lambda: ec.generate_private_key(ec.SECP256R1()), lambda: ec.generate_private_key(ec.SECP384R1()),
+          lambda: rsa.generate_private_key(65537, 2048), ed25519.Ed25519PrivateKey.generate]
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=["P-256", "P-384", "RSA", "Ed25519"])
+def test_pin_is_the_digest_of_the_public_key(tmp_path, make):
+    key = make()
+    (tmp_path / "cert.pem").write_text(certificate(key))
+    (tmp_path / "key.pem").write_text(pem(key))
+    found = certificates.describe(str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))
+    assert (found["pin"], found["key_matches"]) == (digest(key), True)
+
+
+@pytest.fixture(scope="module")
+def key():
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+@pytest.fixture(scope="module")
+def other():
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def test_everything_it_says(tmp_path, key, other):
+    names = [x509.DNSName("example.org"), x509.IPAddress(ipaddress.ip_address("2001:db8::1")),
+             x509.DNSName("*.example.org"), x509.RFC822Name("hostmaster@example.org")]
+    path = tmp_path / "fullchain.pem"
+    path.write_text("leading text\n" + certificate(key, "Bröccoli, Inc", "Example CA", names, other)
+                    + certificate(other, "Example CA"))
+    assert certificates.describe(str(path), now=END - datetime.timedelta(days=30, hours=5)) == {
+        "present": True,
+        "pin": digest(key),
+        "not_before": "2025-01-01T00:00:00Z",
+        "not_after": "2025-04-01T12:30:05Z",
+        "days_left": 30,
+        "names": ["example.org", "*.example.org"],
+        "subject": "CN=Bröccoli\\, Inc",
+        "issuer": "CN=Example CA",
+        "self_signed": False,
+        "chain_length": 2,
+        "key_matches": None,
+    }
+
+
+def test_without_names_self_signed_and_expired(tmp_path, key):
+    path = tmp_path / "cert.pem"
+    path.write_text(certificate(key, "same", "same"))
+    found = certificates.describe(str(path), now=END + datetime.timedelta(seconds=1))
+    assert (found["names"], found["self_signed"], found["days_left"]) == ([], True, -1)
+
+
+def test_missing_files(tmp_path, key, other):
+    path = tmp_path / "cert.pem"
+    assert certificates.describe(str(path), "/none/key.pem") == {"present": False}
+    path.write_text(certificate(key))
+    assert certificates.describe(str(path), "/none/key.pem")["key_matches"] is False
+    (tmp_path / "other.pem").write_text(pem(other))
+    assert certificates.describe(str(path), str(tmp_path / "other.pem"))["key_matches"] is False
+
+
+BROKEN = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ("", "cert.pem: holds no '-----BEGIN CERTIFICATE-----'; give a PEM file, the host's certificate first"),
+    ("\x00\xff\xfe" * 9, "cert.pem: holds no '-----BEGIN CERTIFICATE-----'"),
+    (BROKEN, "cert.pem, number 1 of 1: Could not "),
+    ("{good}" + BROKEN, "cert.pem, number 2 of 2: Could not "),
+])
+def test_a_broken_certificate_is_named(tmp_path, key, text, message):
+    path = tmp_path / "cert.pem"
+    path.write_text(text.replace("{good}", certificate(key)), encoding="latin-1")
+    with pytest.raises(certificates.CertificateError) as caught:
+        certificates.describe(str(path))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["broken", "encrypted", "directory"])
+def test_a_broken_key_is_named_and_not_shown(tmp_path, key, kind):
+    (tmp_path / "cert.pem").write_text(certificate(key))
+    path = tmp_path / "key.pem"
+    text = pem(key, b"hunter2") if kind == "encrypted" else pem(key)[:90]
+    if kind == "directory":
+        path.mkdir()
+    else:
+        path.write_text(text)
+    with pytest.raises(certificates.CertificateError) as caught:
+        certificates.describe(str(tmp_path / "cert.pem"), str(path))
+    assert str(caught.value).startswith(f"private key {path}: ")
+    assert text.splitlines()[1][:20] not in str(caught.value)
+
+
+def test_without_openssl():
+    with pytest.raises(certificates.CertificateError) as caught:
+        certificates.run(["/none/openssl"])
+    assert str(caught.value) == "/none/openssl: No such file or directory; install the package openssl on the host"
+
+
+def run_module(arguments, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with patch_module_args(arguments), pytest.raises(SystemExit):
+        certificate_facts.main()
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_module_keeps_private_keys_to_itself(tmp_path, key, capsys, monkeypatch):
+    (tmp_path / "cert.pem").write_text(certificate(key))
+    (tmp_path / "key.pem").write_text(pem(key))
+    path = str(tmp_path / "cert.pem")
+    commands = []
+    start = certificates.subprocess.run
+    monkeypatch.setattr(certificates.subprocess, "run", lambda command, **rest: (
+        commands.append(command), start(command, **rest))[1])
+    result = run_module({"paths": [path], "keys": {path: str(tmp_path / "key.pem")}}, capsys, monkeypatch)
+    assert result["certificates"][path]["key_matches"] is True
+    assert result["changed"] is False
+    secret = pem(key).splitlines()[1]
+    assert secret not in json.dumps(result)
+    assert len(commands) == 2 and all(secret not in word for command in commands for word in command)
+
+
+@pytest.mark.parametrize(("keys", "message"), [
+    ({"/b": "/c"}, "keys: '/b' is not in paths; write it there, too, or leave it out"),
+    ({"/a": ["x"]}, "keys: ['x'] for '/a' is not a path; write that of the private key's file"),
+])
+def test_wrong_options(keys, message, capsys, monkeypatch):
+    assert run_module({"paths": ["/a"], "keys": keys}, capsys, monkeypatch)["msg"] == message
