@@ -96,15 +96,15 @@ def describe(path, key=None, now=None):
         raise CertificateError(
             f"certificate {path}: holds no '-----BEGIN CERTIFICATE-----'; give a PEM file, the host's certificate "
             "first, its chain after it")
-    number = 1
-    try:
-        facts = parse(run(PARSE, blocks[0]), now or datetime.datetime.now(datetime.UTC))
-        # A daemon refuses the whole file when one certificate of the chain is broken.
-        for number, block in enumerate(blocks[1:], 2):
-            run(("openssl", "x509", "-noout"), block)
-    except CertificateError as error:
-        raise CertificateError(
-            f"certificate {path}, number {number} of {len(blocks)}: {error}; give a whole PEM file") from error
+    # A daemon refuses the whole file when one certificate of the chain is broken: read them all.
+    for number, block in enumerate(blocks, 1):
+        try:
+            output = run(PARSE, block)
+            if number == 1:
+                facts = parse(output, now or datetime.datetime.now(datetime.UTC))
+        except CertificateError as error:
+            raise CertificateError(
+                f"certificate {path}, number {number} of {len(blocks)}: {error}; give a whole PEM file") from error
     facts["chain_length"] = len(blocks)
     facts["key_matches"] = key_matches(key, facts["pin"]) if key else None
     return facts
