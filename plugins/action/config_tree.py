@@ -1,0 +1,148 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# The documentation is in plugins/modules/config_tree.py.
+
+from __future__ import annotations
+
+import os
+
+from ansible import constants as C
+from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
+from ansible.module_utils.common.text.converters import to_bytes
+from ansible.plugins.action import ActionBase
+from ansible.template import generate_ansible_template_vars, trust_as_template
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree import pack
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.config_tree import (
+    SUFFIX,
+    check_serial,
+    command,
+    destinations,
+    plan,
+    redact,
+)
+
+MODULE = "magicbroccoli.xmpp.config_tree"
+VAULT = b"$ANSIBLE_VAULT;"
+
+
+class ActionModule(ActionBase):
+    """Renders a directory of templates and has the module put all of it in place."""
+
+    _VALID_ARGS = frozenset(("src", "files", "validate_tree", "validate_live"))
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        args = self._task.args
+        try:
+            src = self._source(args.get("src"))
+            sources = destinations(self._walk(src))
+            entries = plan({} if args.get("files") is None else args["files"], sources)
+            payload = {
+                "files": entries,
+                "validate_tree": command(args.get("validate_tree"), "validate_tree", placeholder=True),
+                "validate_live": command(args.get("validate_live"), "validate_live"),
+                "diff_limit": C.MAX_FILE_SIZE_FOR_DIFF,
+            }
+            secrets = self._render(src, sources, entries, task_vars)
+        except ValueError as e:
+            raise AnsibleActionFail(str(e)) from None
+        if not entries:
+            return {"changed": False, "paths": [], "skipped_validators": []}
+        result = self._execute_module(module_name=MODULE, module_args={"_payload": pack(payload)}, task_vars=task_vars)
+        if result.get("output"):
+            clean = redact(result["output"], secrets, [entry["path"] for entry in entries])
+            result["msg"] = result["msg"].replace(result["output"], clean)
+            result["output"] = clean
+        return result
+
+    def _source(self, src):
+        """The directory of templates, or None when the role has none."""
+        if src is None:
+            role = self._task._role
+            src = os.path.join(role._role_path if role else self._loader.get_basedir(), "templates")
+            return src if os.path.isdir(src) else None
+        if not isinstance(src, str) or not src:
+            raise ValueError(f"src: {src!r} is no path; write one of a directory")
+        try:
+            found = self._find_needle("templates", src)
+        except AnsibleError as e:
+            raise AnsibleActionFail(f"src: {src!r} does not exist; write the path of a directory") from e
+        if not os.path.isdir(found):
+            raise ValueError(f"src: {found!r} is no directory; write the path of one")
+        return found
+
+    @staticmethod
+    def _walk(src):
+        relatives = []
+        for directory, names, files in os.walk(src) if src else ():
+            for name in names:
+                if os.path.islink(os.path.join(directory, name)):
+                    raise ValueError(
+                        f"src: {os.path.join(directory, name)!r} is a symbolic link to a directory; use a directory"
+                    )
+            relatives.extend(os.path.relpath(os.path.join(directory, name), src) for name in files)
+        return relatives
+
+    def _render(self, src, sources, entries, task_vars):
+        """Give each file its content; return (text, what in it is public) of the secret ones."""
+        secrets = []
+        templars = {}
+        for entry in entries:
+            if entry["state"] != "file":
+                continue
+            public = ""
+            if "content" not in entry:
+                relative = sources[entry["path"]]
+                path = os.path.join(src, relative)
+                with open(path, "rb") as f:
+                    data = f.read()
+                if data.startswith(VAULT):
+                    entry["secret"] = True
+                if relative.endswith(SUFFIX):
+                    if not data.startswith(VAULT):
+                        public = data.decode("utf-8", "replace")
+                    data = self._render_template(relative, path, entry, templars, task_vars)
+                elif data.startswith(VAULT):
+                    with open(self._loader.get_real_file(path), "rb") as f:
+                        data = f.read()
+                entry["content"] = data.decode("utf-8", "surrogateescape")
+            check_serial(entry)
+            if entry["secret"]:
+                secrets.append((entry["content"], public))
+        return secrets
+
+    def _render_template(self, relative, path, entry, templars, task_vars):
+        """A template's bytes, rendered as ansible.builtin.template does."""
+        directory = os.path.dirname(path)
+        if directory not in templars:
+            # One templar for each directory: Jinja remembers an included template by its name alone.
+            search = [*task_vars.get("ansible_search_path", []), self._loader.get_basedir(), directory]
+            search = [path for base in search for path in (os.path.join(base, "templates"), base)]
+            templars[directory] = self._templar.copy_with_new_env(searchpath=search, available_variables={})
+        templar = templars[directory]
+        template_vars = generate_ansible_template_vars(path=relative, fullpath=path, dest_path=entry["path"])
+        # A variable of the operator wins over the configuration's default, as with the template action.
+        if "ansible_managed" in task_vars:
+            del template_vars["ansible_managed"]
+        templar.available_variables = {**task_vars, **template_vars}
+        try:
+            text = templar.template(
+                trust_as_template(self._loader.get_text_file_contents(path)),
+                escape_backslashes=False,
+                overrides={"trim_blocks": True, "lstrip_blocks": False, "newline_sequence": "\n"},
+            )
+        except AnsibleUndefinedVariable as e:
+            raise AnsibleActionFail(f"The template {relative!r} of {entry['path']} failed: {e}") from e
+        except AnsibleError as e:
+            if entry["secret"]:
+                # A message may quote the value that a filter did not like.
+                raise AnsibleActionFail(
+                    f"The template {relative!r} of {entry['path']} failed with {type(e).__name__}; "
+                    "the message is withheld because the file is secret."
+                ) from None
+            raise AnsibleActionFail(f"The template {relative!r} of {entry['path']} failed: {e}") from e
+        return to_bytes("" if text is None else text, errors="surrogate_or_strict")

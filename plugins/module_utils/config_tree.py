@@ -1,0 +1,742 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The host's side of config_tree: compare, validate, and replace all files or none.
+
+How it survives being killed:
+
+1. Before anything is touched, a journal names every step with the paths that it will use. It is on disk first.
+2. New content is written next to its target under the name that the journal has, and synced.
+3. A file that exists gets a second name (a hard link), then the new one is renamed over it. A file that is new is
+   linked to its place. A file that goes is renamed. So a target is at every moment the old file or the new one, and
+   what the journal's names point to tells how far a step came.
+4. After the live validation the journal is marked done. Until then a later run undoes its steps; after it, a later
+   run only removes what is left over.
+5. The journal goes once the result is out. When a run dies before that, its paths are kept in "unreported", and the
+   next run that manages one of them says changed, so that its handlers run.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import errno
+import fcntl
+import grp
+import json
+import os
+import pwd
+import re
+import shlex
+import shutil
+import stat
+import subprocess
+import time
+import zlib
+
+STATE_DIR = "/var/lib/config_tree"
+RUN_DIR = "/run/config_tree"
+LOCK_SECONDS = 60
+VALIDATOR_SECONDS = 300
+OUTPUT_CHARACTERS = 8000
+PARENT = {"state": "directory", "owner": "root", "group": "root", "mode": "0755"}
+SBIN = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
+
+
+class ConfigTreeError(Exception):
+    """What stopped the run. `details` are for the task's result."""
+
+    def __init__(self, message, **details):
+        super().__init__(message)
+        self.details = details
+
+
+class NotRestored(ConfigTreeError):
+    """The one error after which the host is not as it was before."""
+
+
+def pack(payload):
+    """A payload as one ASCII string: nothing in it can be mistaken for, or found in, another value."""
+    return base64.b64encode(zlib.compress(json.dumps(payload).encode("ascii"))).decode("ascii")
+
+
+def unpack(text):
+    """The payload that pack() was given."""
+    return json.loads(zlib.decompress(base64.b64decode(text)))
+
+
+def to_bytes(text):
+    """The bytes of a file's content. Bytes that are no UTF-8 travel as lone surrogates."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def next_serial(live, today):
+    """The serial number to follow `live` (None: there is none), in the arithmetic of RFC 1982.
+
+    `today` is YYYYMMDD00 (RFC 1912, section 2.2). It is taken when it is ahead of the live number, else live + 1.
+    """
+    if live is None or 0 < (today - live) % 2**32 < 2**31:
+        return today
+    return (live + 1) % 2**32 or 1
+
+
+def find_serial(live, before, after):
+    """The serial number in the file `live`: of its SOA record, else at the place that has the same line around it."""
+    plain = re.sub(rb";[^\n]*", b"", live).translate(bytes.maketrans(b"()", b"  "))
+    match = re.search(rb"\bSOA\s+\S+\s+\S+\s+(\d{1,10})(?!\S)", plain, re.IGNORECASE)
+    if match is None:
+        left = re.escape(before.rpartition(b"\n")[2])
+        right = re.escape(after.partition(b"\n")[0])
+        match = re.search(rb"^" + left + rb"(\d{1,10})" + right + rb"$", live, re.MULTILINE)
+    if match is None or int(match[1]) >= 2**32:
+        return None
+    return int(match[1])
+
+
+def with_serial(content, token, live, today):
+    """`content` with `token` replaced by a number: the live one when the live file is the same but for it."""
+    before, after = content.split(token)
+    if live is None:
+        return before + b"%d" % today + after
+    number = live[len(before) : len(live) - len(after)]
+    if re.fullmatch(rb"\d{1,10}", number) and live == before + number + after and int(number) < 2**32:
+        return live
+    return before + b"%d" % next_serial(find_serial(live, before, after), today) + after
+
+
+def locate(output, paths):
+    """The first (path, line) that a validator names; either may be None."""
+    names = "|".join(re.escape(path) for path in sorted(paths, key=len, reverse=True))
+    match = re.search(rf"({names})[\"']?(?:[:,]?\s*(?:on |at |near )?line\s+|:)(\d+)", output) if names else None
+    if match:
+        return match[1], int(match[2])
+    path = re.search(names, output) if names else None
+    line = re.search(r"\bline\s+(\d+)|:(\d+):", output)
+    return path and path[0], line and int(line[1] or line[2])
+
+
+def lstat(path):
+    """os.lstat, or None when there is nothing."""
+    try:
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def read(path):
+    """The content of a regular file that is not behind a symbolic link, else None."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as e:
+        if e.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
+            return None
+        raise
+    with open(fd, "rb") as f:
+        return f.read() if stat.S_ISREG(os.fstat(fd).st_mode) else None
+
+
+def sync_directory(path):
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_new(path, data, uid, gid, mode):
+    """Create a file that did not exist, readable by nobody else until it has its owner and mode. None: leave it."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.fchown(fd, -1 if uid is None else uid, -1 if gid is None else gid)
+        os.fchmod(fd, mode)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def set_directory(path, uid, gid, mode):
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fchown(fd, -1 if uid is None else uid, -1 if gid is None else gid)
+        os.fchmod(fd, mode)
+    finally:
+        os.close(fd)
+
+
+def same_file(one, other):
+    a, b = lstat(one), lstat(other)
+    return a is not None and b is not None and os.path.samestat(a, b)
+
+
+def remove_any(path):
+    """Remove a file, a link or a whole directory. What is not there is no error."""
+    st = lstat(path)
+    if st is None:
+        return
+    if stat.S_ISDIR(st.st_mode):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
+
+
+def account_names(st):
+    try:
+        owner = pwd.getpwuid(st.st_uid).pw_name
+    except KeyError:
+        owner = str(st.st_uid)
+    try:
+        group = grp.getgrgid(st.st_gid).gr_name
+    except KeyError:
+        group = str(st.st_gid)
+    return owner, group
+
+
+class Change:
+    """One path that is not as it should be."""
+
+    def __init__(self, do, entry, st, data=None, old=None, attributes_only=False):
+        self.do = do  # mkdir, attributes, create, replace, remove
+        self.entry = entry
+        self.path = entry["path"]
+        self.st = st  # what is there now, or None
+        self.data = data  # the new content of a file
+        self.old = old  # the content that is there now
+        self.attributes_only = attributes_only
+        self.target = os.readlink(self.path) if st is not None and stat.S_ISLNK(st.st_mode) else None
+
+
+class ConfigTree:
+    """One run on this host. The lock is held until close()."""
+
+    def __init__(self, state_dir=STATE_DIR, run_dir=RUN_DIR, check=False, diff=False, today=None):
+        self.state_dir = state_dir
+        self.run_dir = run_dir
+        self.check = check
+        self.diff = diff
+        self.today = today or int(datetime.datetime.now(datetime.UTC).strftime("%Y%m%d00"))
+        self.lock = None
+        self.token = os.urandom(6).hex()
+        self.warnings = []
+        self.skipped = []
+        self._told = set()  # the paths in the result
+        self.journal_file = os.path.join(state_dir, "journal")
+        self.unreported_file = os.path.join(state_dir, "unreported")
+        self._uids = {}
+        self._gids = {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def close(self):
+        if self.lock is not None:
+            os.close(self.lock)
+            self.lock = None
+
+    def run(self, payload):
+        """Bring the host to the payload's state and return the task's result; then call reported()."""
+        os.umask(0o022)
+        try:
+            self._take_lock()
+            self._clean_run_dir()
+            if not self.check:
+                self._recover()
+            elif lstat(self.journal_file):
+                self.warnings.append(
+                    "An earlier run of config_tree was killed half-way. The next run that is not in check mode first "
+                    "restores the files that it had replaced."
+                )
+            entries = payload["files"]
+            changes = self._compare(entries)
+            if changes:
+                self._validate_staged(entries, changes, payload.get("validate_tree"))
+                live = payload.get("validate_live")
+                if not self.check:
+                    self._apply(changes, live)
+                elif live:
+                    self.skipped.append(f"{shlex.join(live)}: it checks the live files, which check mode leaves alone")
+        except NotRestored:
+            raise
+        except ConfigTreeError as e:
+            raise ConfigTreeError(f"{e}\nNothing was changed.", **e.details) from None
+        except OSError as e:
+            raise ConfigTreeError(f"{e.filename or 'config_tree'}: {e.strerror}.\nNothing was changed.") from e
+        known = {entry["path"] for entry in entries}
+        for path in list(known):
+            while path != "/":
+                path = os.path.dirname(path)
+                known.add(path)
+        paths = {change.path for change in changes} | (set(self._unreported()) & known)
+        self._told = paths
+        result = {"changed": bool(paths), "paths": sorted(paths), "skipped_validators": self.skipped}
+        if self.diff:
+            limit = payload.get("diff_limit") or 0
+            result["diff"] = [part for change in changes for part in self._diff(change, limit)]
+        return result
+
+    def reported(self):
+        """The result is out: nothing of it has to be said again."""
+        if self.check:
+            return
+        if lstat(self.journal_file):
+            os.unlink(self.journal_file)
+            sync_directory(self.state_dir)
+        unreported = set(self._unreported())
+        if unreported & self._told:
+            self._write_state(self.unreported_file, sorted(unreported - self._told))
+
+    # -- state ------------------------------------------------------------------------------------------------------
+
+    def _private_directory(self, path, mode):
+        try:
+            os.makedirs(path, mode)
+        except FileExistsError:
+            pass
+        except PermissionError as e:
+            raise ConfigTreeError(f"{path}: {e.strerror}. config_tree needs root: set `become: true`.") from e
+        st = os.lstat(path)
+        if not stat.S_ISDIR(st.st_mode) or st.st_uid != os.geteuid() or st.st_mode & 0o022:
+            raise ConfigTreeError(
+                f"{path} has to be a directory that only its owner, UID {os.geteuid()}, can write to."
+            )
+
+    def _take_lock(self):
+        self._private_directory(self.run_dir, 0o711)
+        path = os.path.join(self.run_dir, "lock")
+        self.lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                return fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise ConfigTreeError(
+                        f"Another run of config_tree has held {path} for {LOCK_SECONDS} s. Run again when it is over."
+                    ) from None
+                time.sleep(0.05)
+
+    def _clean_run_dir(self):
+        """Remove the staged trees of runs that were killed: whoever has the lock is alone."""
+        for name in os.listdir(self.run_dir):
+            if name != "lock":
+                remove_any(os.path.join(self.run_dir, name))
+
+    def _write_state(self, path, value):
+        self._private_directory(self.state_dir, 0o700)
+        new = path + ".new"
+        remove_any(new)
+        write_new(new, json.dumps(value).encode("ascii"), None, None, 0o600)
+        os.rename(new, path)
+        sync_directory(self.state_dir)
+
+    def _unreported(self):
+        data = read(self.unreported_file)
+        return json.loads(data) if data else []
+
+    # -- compare ----------------------------------------------------------------------------------------------------
+
+    def _id(self, cache, lookup, kind, name, path):
+        if name not in cache:
+            try:
+                cache[name] = int(name) if name.isdecimal() else lookup(name)[2]
+            except KeyError:
+                cache[name] = None
+        if cache[name] is None and not self.check:
+            raise ConfigTreeError(
+                f"{path}: {kind} {name!r} does not exist on this host. Create it first, or name one that exists."
+            )
+        return cache[name]
+
+    def _ids(self, entry):
+        return (
+            self._id(self._uids, pwd.getpwnam, "owner", entry["owner"], entry["path"]),
+            self._id(self._gids, grp.getgrnam, "group", entry["group"], entry["path"]),
+        )
+
+    def _missing_parents(self, path):
+        """The directories above `path` that do not exist, the outermost first."""
+        missing = []
+        parent = os.path.dirname(path)
+        while parent != "/":
+            st = lstat(parent)
+            if st is None:
+                missing.append(parent)
+            elif stat.S_ISLNK(st.st_mode) and st.st_uid not in (0, os.geteuid()):
+                raise ConfigTreeError(
+                    f"{path}: {parent} is a symbolic link that belongs to UID {st.st_uid}, who could point it anywhere. "
+                    "Use a directory, or a link of root."
+                )
+            elif not os.path.isdir(parent):
+                raise ConfigTreeError(f"{path}: {parent} is not a directory.")
+            parent = os.path.dirname(parent)
+        return missing[::-1]
+
+    def _compare(self, entries):
+        changes = []
+        coming = set()  # directories that this run makes
+        for entry in sorted(entries, key=lambda entry: entry["path"].split("/")):
+            if entry["state"] == "absent" and lstat(entry["path"]) is None:
+                continue
+            missing = self._missing_parents(entry["path"])
+            if entry["state"] == "absent":
+                change = Change("remove", entry, lstat(entry["path"]))
+            else:
+                for parent in missing:
+                    if parent not in coming:
+                        coming.add(parent)
+                        changes.append(Change("mkdir", {**PARENT, "path": parent}, None))
+                change = getattr(self, "_compare_" + entry["state"])(entry)
+            if change:
+                changes.append(change)
+                if change.do == "mkdir":
+                    coming.add(change.path)
+        return changes
+
+    def _compare_directory(self, entry):
+        st = lstat(entry["path"])
+        if st is None:
+            self._ids(entry)
+            return Change("mkdir", entry, st)
+        if not stat.S_ISDIR(st.st_mode):
+            raise ConfigTreeError(
+                f"{entry['path']} should be a directory, and is {self._kind(st)}. Remove it, or choose another path."
+            )
+        if (st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)) == (*self._ids(entry), int(entry["mode"], 8)):
+            return None
+        return Change("attributes", entry, st, attributes_only=True)
+
+    def _compare_link(self, entry):
+        path = entry["path"]
+        st = lstat(path)
+        ids = self._ids(entry)
+        if st is None:
+            return Change("create", entry, st)
+        self._refuse_special(path, st)
+        same = stat.S_ISLNK(st.st_mode) and os.readlink(path) == entry["target"]
+        if same and (st.st_uid, st.st_gid) == ids:
+            return None
+        return Change("replace", entry, st, attributes_only=same)
+
+    def _compare_file(self, entry):
+        path = entry["path"]
+        st = lstat(path)
+        ids = self._ids(entry)
+        data = to_bytes(entry["content"])
+        old = None
+        if st is not None:
+            self._refuse_special(path, st)
+            if entry.get("serial") or st.st_size == len(data) or self.diff:
+                old = read(path)
+        if entry.get("serial"):
+            data = with_serial(data, to_bytes(entry["serial"]), old, self.today)
+        if st is None:
+            return Change("create", entry, st, data)
+        same = old == data and stat.S_ISREG(st.st_mode)
+        if same and (st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)) == (*ids, int(entry["mode"], 8)):
+            return None
+        return Change("replace", entry, st, data, old, attributes_only=same)
+
+    @staticmethod
+    def _kind(st):
+        kinds = ((stat.S_ISREG, "a file"), (stat.S_ISLNK, "a symbolic link"), (stat.S_ISDIR, "a directory"))
+        return next((name for is_kind, name in kinds if is_kind(st.st_mode)), "a socket, a pipe or a device")
+
+    def _refuse_special(self, path, st):
+        if not (stat.S_ISREG(st.st_mode) or stat.S_ISLNK(st.st_mode)):
+            raise ConfigTreeError(
+                f"{path} should be a file or a link, and is {self._kind(st)}. Remove it, or choose another path."
+            )
+
+    # -- validate ---------------------------------------------------------------------------------------------------
+
+    def _validate_staged(self, entries, changes, validate_tree):
+        changed = [change for change in changes if not change.attributes_only]
+        single = [change for change in changed if change.data is not None and change.entry.get("validate")]
+        if not single and not (validate_tree and changed):
+            return
+        root = os.path.join(self.run_dir, self.token)
+        paths = [entry["path"] for entry in entries]
+        try:
+            self._stage_tree(root, entries, {change.path: change for change in changes})
+            for change in single:
+                self._validate(change.entry["validate"], f"{change.path} is not valid", root + change.path, root, paths)
+            if validate_tree and changed:
+                self._validate(validate_tree, "The new configuration is not valid", root, root, paths)
+        finally:
+            remove_any(root)
+
+    def _stage_tree(self, root, entries, changes):
+        """Every file of the set at its path below `root`. The changes have the content of files with a serial."""
+        os.mkdir(root)
+        os.chmod(root, 0o711)
+        for entry in sorted(entries, key=lambda entry: entry["path"].split("/")):
+            if entry["state"] == "absent":
+                continue
+            staged = root + entry["path"]
+            uid, gid = self._ids(entry)
+            if entry["state"] == "directory":
+                os.makedirs(staged, exist_ok=True)
+                set_directory(staged, uid, gid, int(entry["mode"], 8))
+                continue
+            os.makedirs(os.path.dirname(staged), exist_ok=True)
+            if entry["state"] == "link":
+                os.symlink(entry["target"], staged)
+                continue
+            change = changes.get(entry["path"])
+            if change is not None:
+                data = change.data
+            elif entry.get("serial"):
+                data = read(entry["path"])
+            else:
+                data = to_bytes(entry["content"])
+            write_new(staged, data, uid, gid, int(entry["mode"], 8))
+
+    def _program(self, command):
+        """The environment to run a command in, or None when check mode has to do without the command."""
+        search = os.pathsep.join([os.environ.get("PATH", ""), *SBIN]).strip(os.pathsep)
+        if shutil.which(command[0], path=search) is not None:
+            return {**os.environ, "PATH": search, "LC_ALL": "C.UTF-8"}
+        if not self.check:
+            raise ConfigTreeError(
+                f"The validator `{shlex.join(command)}` cannot run: {command[0]} is not installed on this host. Install "
+                "it before its configuration, or correct the command."
+            )
+        self.skipped.append(f"{shlex.join(command)}: {command[0]} is not installed")
+        return None
+
+    def _validate(self, command, what, place, root, paths):
+        """Run one validator with `place` for %s; `root` is what its messages must not show."""
+        env = self._program(command)
+        if env is None:
+            return
+        words = [word.replace("%s", place) for word in command] if place else command
+        try:
+            done = subprocess.run(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd="/",
+                env=env,
+                timeout=VALIDATOR_SECONDS,
+                check=False,
+            )
+            output, end = done.stdout, f"exit status {done.returncode}"
+            if done.returncode == 0:
+                return
+        except subprocess.TimeoutExpired as e:
+            output, end = e.stdout or b"", f"no answer for {VALIDATOR_SECONDS} s"
+        output = output.decode("utf-8", "replace").strip()
+        if root:
+            for name in sorted({root, os.path.realpath(root)}, key=len, reverse=True):
+                output = output.replace(name + "/", "/").replace(name, "/")
+        if len(output) > OUTPUT_CHARACTERS:
+            output = output[:OUTPUT_CHARACTERS] + "\n[more]"
+        path, line = locate(output, paths)
+        if root and place != root:
+            path = place[len(root) :]
+        raise ConfigTreeError(
+            f"{what}: `{shlex.join(command)}` says ({end}):\n{output}",
+            output=output,
+            path=path,
+            line=line,
+        )
+
+    # -- apply ------------------------------------------------------------------------------------------------------
+
+    def _beside(self, path, what):
+        """A name next to `path` that daemons which read whole directories pass over: a dot before, a tilde after."""
+        return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{self.token}.{what}~")
+
+    def _step(self, change):
+        step = {"do": change.do, "path": change.path}
+        if change.do in ("create", "replace"):
+            step["new"] = self._beside(change.path, "new")
+        if change.do in ("replace", "remove"):
+            step["old"] = self._beside(change.path, "old")
+        if change.do == "attributes":
+            step["was"] = [change.st.st_uid, change.st.st_gid, stat.S_IMODE(change.st.st_mode)]
+        return step
+
+    def _apply(self, changes, live):
+        if live:
+            self._program(live)  # before anything is replaced
+        steps = [self._step(change) for change in changes]
+        journal = {"done": False, "steps": steps, "paths": [change.path for change in changes]}
+        self._write_state(self.journal_file, journal)
+        try:
+            for change, step in zip(changes, steps, strict=True):
+                self._stage(change, step)
+            for change, step in zip(changes, steps, strict=True):
+                self._swap(change, step)
+            self._sync(steps)
+            if live:
+                paths = [change.path for change in changes]
+                self._validate(live, "The new configuration is not valid", None, None, paths)
+        except BaseException as e:
+            try:
+                self._undo(steps)
+            except NotRestored as worse:
+                raise NotRestored(f"{e}\n{worse}") from e
+            self._drop_journal()
+            if isinstance(e, OSError):
+                raise ConfigTreeError(f"{e.filename2 or e.filename or 'config_tree'}: {e.strerror}.") from e
+            raise
+        self._write_state(self.journal_file, {**journal, "done": True})
+        self._clean(steps)
+
+    def _stage(self, change, step):
+        if change.do == "mkdir":
+            os.mkdir(change.path, 0o700)
+            set_directory(change.path, *self._ids(change.entry), int(change.entry["mode"], 8))
+        elif change.data is not None:
+            write_new(step["new"], change.data, *self._ids(change.entry), int(change.entry["mode"], 8))
+        elif change.do in ("create", "replace"):
+            os.symlink(change.entry["target"], step["new"])
+            os.lchown(step["new"], *self._ids(change.entry))
+
+    def _swap(self, change, step):
+        if change.do == "attributes":
+            set_directory(change.path, *self._ids(change.entry), int(change.entry["mode"], 8))
+        elif change.do == "create":
+            os.link(step["new"], change.path, follow_symlinks=False)
+        elif change.do == "replace":
+            os.link(change.path, step["old"], follow_symlinks=False)
+            os.rename(step["new"], change.path)
+        elif change.do == "remove":
+            os.rename(change.path, step["old"])
+
+    @staticmethod
+    def _sync(steps):
+        for parent in sorted({os.path.dirname(step["path"]) for step in steps}):
+            if os.path.isdir(parent):
+                sync_directory(parent)
+
+    def _clean(self, steps):
+        """The new files are in place: remove the second names and the old files."""
+        for step in steps:
+            for name in step.keys() & {"new", "old"}:
+                try:
+                    remove_any(step[name])
+                except OSError as e:
+                    self.warnings.append(f"{step[name]} is left over and could not be removed: {e.strerror}")
+
+    # -- undo -------------------------------------------------------------------------------------------------------
+
+    def _drop_journal(self):
+        os.unlink(self.journal_file)
+        sync_directory(self.state_dir)
+
+    def _recover(self):
+        """Bring a run that was killed to an end: back when it was not done, forward when it was."""
+        data = read(self.journal_file)
+        if data is None:
+            return
+        journal = json.loads(data)
+        steps = journal["steps"]
+        paths = journal["paths"] if journal["done"] else [step["path"] for step in steps if self._was_swapped(step)]
+        if paths:
+            self._write_state(self.unreported_file, sorted({*self._unreported(), *paths}))
+        if journal["done"]:
+            self._clean(steps)
+        else:
+            self._undo(steps)
+        self._drop_journal()
+
+    @staticmethod
+    def _was_swapped(step):
+        if step["do"] == "create":
+            return same_file(step["new"], step["path"])
+        if step["do"] in ("replace", "remove"):
+            return lstat(step["old"]) is not None and not same_file(step["old"], step["path"])
+        if step["do"] == "attributes":
+            st = lstat(step["path"])
+            return st is not None and [st.st_uid, st.st_gid, stat.S_IMODE(st.st_mode)] != step["was"]
+        return False
+
+    def _undo(self, steps):
+        """Restore everything, in reverse. Each step can be undone again when this is killed, too."""
+        wrong = []
+        for step in reversed(steps):
+            try:
+                self._undo_step(step)
+            except OSError as e:
+                wrong.append(f"{step['path']}: {e.strerror}")
+        if wrong:
+            raise NotRestored(
+                f"The old configuration could not be restored ({'; '.join(wrong)}). {self.journal_file} says where "
+                "the old files are. Remove the cause and run again: the next run restores them first."
+            )
+        self._sync(steps)
+
+    @staticmethod
+    def _undo_step(step):
+        path = step["path"]
+        if step["do"] == "mkdir":
+            try:
+                os.rmdir(path)
+            except OSError as e:
+                # Gone already, or somebody else has put something there: theirs to keep.
+                if e.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY):
+                    raise
+        elif step["do"] == "attributes":
+            set_directory(path, *step["was"])
+        elif step["do"] == "create":
+            if same_file(step["new"], path):
+                os.unlink(path)
+            remove_any(step["new"])
+        else:
+            if same_file(step["old"], path):
+                os.unlink(step["old"])  # rename() would leave both names
+            elif lstat(step["old"]):
+                os.rename(step["old"], path)
+            if "new" in step:
+                remove_any(step["new"])
+
+    # -- diff -------------------------------------------------------------------------------------------------------
+
+    def _diff(self, change, limit):
+        entry, parts = change.entry, []
+        header = {"before_header": change.path, "after_header": change.path}
+        if change.data is not None and not change.attributes_only:
+            if entry.get("secret"):
+                before = "" if change.st is None else "[secret]\n"
+                parts.append({**header, "before": before, "after": "[secret: new content]\n"})
+            else:
+                part = dict(header)
+                for side, end, data in (("before", "dst", change.old or b""), ("after", "src", change.data)):
+                    if b"\0" in data:
+                        part[end + "_binary"] = 1
+                    elif 0 < limit < len(data):
+                        part[end + "_larger"] = limit
+                    else:
+                        part[side] = data.decode("utf-8", "replace")
+                parts.append(part)
+        before, after = self._attributes_now(change), self._attributes_then(entry)
+        if before != after and not (change.st is None and change.data is not None):
+            parts.append({**header, "before": before, "after": after})
+        return parts
+
+    @staticmethod
+    def _attributes_now(change):
+        st = change.st
+        if st is None:
+            return "state: absent\n"
+        owner, group = account_names(st)
+        if stat.S_ISLNK(st.st_mode):
+            return f"state: link\nowner: {owner}\ngroup: {group}\ntarget: {change.target}\n"
+        state = "directory" if stat.S_ISDIR(st.st_mode) else "file"
+        return f"state: {state}\nowner: {owner}\ngroup: {group}\nmode: {stat.S_IMODE(st.st_mode):04o}\n"
+
+    @staticmethod
+    def _attributes_then(entry):
+        if entry["state"] == "absent":
+            return "state: absent\n"
+        last = f"target: {entry['target']}" if entry["state"] == "link" else f"mode: {int(entry['mode'], 8):04o}"
+        return f"state: {entry['state']}\nowner: {entry['owner']}\ngroup: {entry['group']}\n{last}\n"
