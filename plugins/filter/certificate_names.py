@@ -1,0 +1,56 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import names
+
+DOCUMENTATION = r"""
+name: certificate_names
+short_description: Tell which names the host's certificate must have
+version_added: 1.0.0
+author:
+  - magicbroccoli contributors (@magicbroccoli)
+description:
+  - Returns the XMPP domain first, then the names of its components, each once (RFC 6120, section 13.7; RFC 7590).
+  - The name of the machine is not among them - XMPP verifies the domain that a user typed, not the SRV target.
+  - A name that is not a domain name is an error.
+positional: components
+options:
+  _input:
+    description: The XMPP domain.
+    type: str
+    required: true
+  components:
+    description: Kind of component to its domain name.
+    type: dict
+    default: {}
+"""
+
+EXAMPLES = r"""
+- name: Show the names
+  ansible.builtin.debug:
+    msg: "{{ 'example.org' | magicbroccoli.xmpp.certificate_names(components={'muc': 'conference.example.org'}) }}"
+  # => ["example.org", "conference.example.org"]
+"""
+
+RETURN = r"""
+_value:
+  description: The names, the first of which is the subject's.
+  type: list
+  elements: str
+"""
+
+
+def certificate_names(domain, components=None):
+    try:
+        return names.certificate_names(domain, components)
+    except ValueError as error:
+        raise AnsibleFilterError(f"certificate_names: {error}") from error
+
+
+class FilterModule:
+    def filters(self):
+        return {"certificate_names": certificate_names}

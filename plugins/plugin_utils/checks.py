@@ -1,0 +1,232 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Checks of the values of the site model. Each returns the value or raises ValueError with what would be right."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+
+COMPONENTS = ("muc", "upload", "proxy")
+SERVICES = ("client", "server", "web", "dns")
+_DOMAIN_HINT = "write letters, digits and hyphens between dots, for example 'example.org' (RFC 1123)"
+_TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+
+
+def text(value, what, example):
+    """A string that is not empty."""
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not {what}: it is no text; write for example '{example}'")
+    if not value:
+        raise ValueError(f"'' is not {what}: it is empty; write for example '{example}'")
+    return value
+
+
+def domain_name(value, what="a domain name", example="example.org"):
+    """A fully qualified name of at least two labels, lower-case, without a final dot (RFC 1123, section 2.1)."""
+    hint = _DOMAIN_HINT.replace("example.org", example)
+    text(value, what, example)
+
+    def wrong(reason):
+        return ValueError(f"{str(value)!r} is not {what}: {reason}; {hint}")
+
+    for character in value:
+        if character.isascii() and (character.islower() or character.isdigit() or character in "-."):
+            continue
+        if character.isascii() and character.isupper():
+            raise wrong(f"{character!r} is not lower-case")
+        if not character.isascii() and character.isalpha():
+            raise wrong(f"{character!r} is not ASCII, so that its label must be written in its 'xn--' form (RFC 5891)")
+        raise wrong(f"{character!r} is not allowed")
+    if value.endswith("."):
+        raise wrong("it ends in a dot")
+    if len(value) > 253:
+        raise wrong(f"it has {len(value)} characters, more than 253")
+    labels = value.split(".")
+    for label in labels:
+        if not label:
+            raise wrong("there is nothing between two dots, or before the first")
+        if len(label) > 63:
+            raise wrong(f"the label {label[:20] + '…'!r} has {len(label)} characters, more than 63")
+        if label.startswith("-") or label.endswith("-"):
+            raise wrong(f"the label {label!r} begins or ends with a hyphen")
+    if len(labels) < 2:
+        raise wrong("it has one label only")
+    if labels[-1].isdigit():
+        raise wrong(f"its last label {labels[-1]!r} is a number, as in an address")
+    return str(value)
+
+
+def host_name(value):
+    """The full name of a machine."""
+    return domain_name(value, "a full host name", "rosewood.example.org")
+
+
+def ip_address(value):
+    """An address that other machines can reach: IPv4 (RFC 791) or IPv6 (RFC 4291)."""
+    text(value, "an IP address", "198.51.100.10")
+    try:
+        address = ipaddress.ip_address(str(value))
+    except ValueError:
+        address = None
+    if address is None or "%" in value:
+        raise ValueError(
+            f"{str(value)!r} is not an IP address; write for example '198.51.100.10' or '2001:db8::10', without a "
+            "prefix length or a zone")
+    for property_name, reason in (("is_unspecified", "stands for no machine"), ("is_loopback", "is the loopback"),
+                                  ("is_multicast", "is a multicast group"), ("is_link_local", "is link-local")):
+        if getattr(address, property_name):
+            raise ValueError(
+                f"{str(value)!r} {reason}, so that no other machine can reach it; write the host's public address, for "
+                "example '198.51.100.10'")
+    return str(address)
+
+
+def network(value):
+    """A network in CIDR form, or one address."""
+    text(value, "a network", "198.51.100.0/24")
+    try:
+        return ipaddress.ip_network(str(value))
+    except ValueError as error:
+        raise ValueError(
+            f"{str(value)!r} is not a network ({error}); write for example '198.51.100.0/24' or '2001:db8::/32'"
+        ) from error
+
+
+def bare_jid(value):
+    """A bare JID with a localpart, in lower case (RFC 7622)."""
+    text(value, "a bare JID", "juliet@example.org")
+
+    def wrong(reason):
+        return ValueError(
+            f"{str(value)!r} is not a bare JID: {reason}; write the account and its domain, for example "
+            "'juliet@example.org' (RFC 7622)")
+
+    local, at, domain = value.partition("@")
+    if not at or not local:
+        raise wrong("there is no account before an '@'")
+    if "/" in value:
+        raise wrong("'/' begins a resource, which an account does not have")
+    if len(local.encode("utf-8", "surrogatepass")) > 1023:
+        raise wrong("the account is longer than 1023 bytes")
+    for character in local:
+        if character in "\"&':<>" or character.isspace() or not character.isprintable():
+            raise wrong(f"{character!r} is not allowed in an account")
+    if local != local.lower():
+        raise wrong("the account is not lower-case")
+    try:
+        domain_name(domain)
+    except ValueError as error:
+        raise wrong(str(error).partition("; write")[0]) from error
+    return str(value)
+
+
+def ca_domain(value):
+    """A CAA issuer: a domain, with parameters after semicolons if any (RFC 8659, RFC 8657)."""
+    text(value, "a certificate authority's domain", "letsencrypt.org")
+    domain, *parameters = str(value).split(";")
+    try:
+        domain_name(domain.strip(), "a certificate authority's domain", "letsencrypt.org")
+    except ValueError as error:
+        raise ValueError(str(error).replace(repr(domain.strip()), repr(str(value)), 1)) from error
+    for parameter in parameters:
+        if not re.fullmatch(r"[A-Za-z0-9]+=[\x21-\x3a\x3c-\x7e]+", parameter.strip(" \t")):
+            raise ValueError(
+                f"{str(value)!r} is not a certificate authority's domain: {parameter.strip()!r} is not a parameter; "
+                "write for example 'letsencrypt.org; validationmethods=dns-01' (RFC 8657)")
+    return str(value)
+
+
+def port(value):
+    """A TCP or UDP port number."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
+        raise ValueError(f"{value!r} is not a port; write a number from 1 to 65535, for example 5222")
+    return int(value)
+
+
+def file_mode(value):
+    """A file mode in octal digits, as text, because YAML reads 0644 as another number."""
+    if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value):
+        raise ValueError(f"{value!r} is not a file mode; write octal digits in quotes, for example '0640'")
+    return str(value)
+
+
+def window(value):
+    """A span of the day: its first and its last minute since midnight."""
+    text(value, "a window", "02:00-05:00")
+    hint = "write its begin and its end as HH:MM-HH:MM, for example '02:00-05:00'"
+    begin, dash, end = str(value).partition("-")
+    if not dash:
+        raise ValueError(f"{str(value)!r} is not a window: it has no '-'; {hint}")
+    minutes = []
+    for part in (begin, end):
+        found = _TIME.fullmatch(part)
+        if found is None:
+            raise ValueError(f"{str(value)!r} is not a window: {part!r} is not a time from 00:00 to 23:59; {hint}")
+        minutes.append(int(found[1]) * 60 + int(found[2]))
+    if minutes[0] == minutes[1]:
+        raise ValueError(f"{str(value)!r} is not a window: it begins and ends at the same minute; {hint}")
+    return tuple(minutes)
+
+
+def list_of(check, what, example, empty=True):
+    """Makes a check of a list out of the check of its items."""
+    def checked(value):
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise ValueError(f"{value!r} is not a list of {what}; write for example {example}")
+        if not value and not empty:
+            raise ValueError(f"[] is not a list of {what}: it is empty; write for example {example}")
+        items = [check(item) for item in value]
+        for number, item in enumerate(items):
+            if item in items[:number]:
+                raise ValueError(f"{item!r} is twice in the list of {what}; write it once")
+        return items
+    return checked
+
+
+def nearest(name, names):
+    """The name that was probably meant, as the end of a message."""
+    close = difflib.get_close_matches(str(name), list(names), 1, 0.6)
+    return f"did you mean {close[0]!r}?" if close else f"write one of {', '.join(sorted(names))}"
+
+
+def service(value):
+    """One of the services that a host offers."""
+    if value not in SERVICES:
+        raise ValueError(f"{value!r} is not a service; {nearest(value, SERVICES)}")
+    return str(value)
+
+
+def components(value):
+    """Kinds of components and their domain names."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is not a dictionary of components; write for example {{'muc': 'muc.example.org'}}")
+    for kind, name in value.items():
+        if kind not in COMPONENTS:
+            raise ValueError(f"{kind!r} is not a kind of component; {nearest(kind, COMPONENTS)}")
+        try:
+            domain_name(name)
+        except ValueError as error:
+            raise ValueError(f"{kind}: {error}") from error
+    names = list(value.values())
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name!r} is the name of two components; give each its own")
+    return dict(value)
+
+
+# What a variable must look like beyond its type: name → check. Argument specs know types only.
+FORMATS = {
+    "xmpp_domain": domain_name,
+    "xmpp_hostname": host_name,
+    "xmpp_addresses": list_of(ip_address, "addresses", "['198.51.100.10', '2001:db8::10']", empty=False),
+    "xmpp_components": components,
+    "xmpp_certificate_authorities": list_of(ca_domain, "certificate authorities", "['letsencrypt.org']"),
+    "xmpp_admins": list_of(bare_jid, "bare JIDs", "['juliet@example.org']", empty=False),
+    "xmpp_services": list_of(service, "services", "['client', 'server', 'web', 'dns']"),
+    "updates_reboot_window": window,
+}

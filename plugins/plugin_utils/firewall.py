@@ -1,0 +1,151 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Firewall rules from the site model, and nftables statements from the rules (nft(8))."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named
+
+# Service → name, protocol, ports, new connections per second and source, burst. IANA ports; XEP-0368 for direct TLS.
+SERVICES = {
+    "client": [("client", "tcp", [5222, 5223], 20, 100)],
+    "server": [("server", "tcp", [5269, 5270], 20, 100)],
+    "web": [("web", "tcp", [80, 443], 50, 200)],
+    "dns": [("dns_tcp", "tcp", [53], 20, 100), ("dns_udp", "udp", [53], 200, 1000)],
+    "proxy": [("proxy", "tcp", [5000], 10, 50)],
+}
+KEYS = ("name", "protocol", "ports", "rate", "burst", "sources")
+NAME = re.compile(r"[a-z][a-z0-9_]{0,23}")
+SETS = (("v4", "ipv4_addr", "ip saddr"), ("v6", "ipv6_addr", "ip6 saddr & ffff:ffff:ffff:ffff::"))
+RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
+
+
+def _count(value):
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1000000:
+        raise ValueError(f"{value!r} is not a count; write a number from 1 to 1000000, for example 20")
+    return int(value)
+
+
+def _sources(value):
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ValueError(f"{value!r} is not a list of networks; write for example ['198.51.100.0/24'], or [] for any")
+    return [str(checks.network(item)) for item in value]
+
+
+def _ports(value):
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        raise ValueError(f"{value!r} is not a list of ports; write for example [5222, 5223]")
+    ports = []
+    for item in value:
+        found = RANGE.fullmatch(item) if isinstance(item, str) else None
+        if found:
+            low, high = checks.port(int(found[1])), checks.port(int(found[2]))
+            if low >= high:
+                raise ValueError(f"{str(item)!r} is not a range of ports; write the lower one first, as '49152-65535'")
+            ports.append(f"{low}-{high}")
+        else:
+            ports.append(checks.port(item))
+    return ports
+
+
+def check_rule(rule):
+    """Returns one rule with nothing in it that is not checked."""
+    if not isinstance(rule, Mapping):
+        raise ValueError(f"{rule!r} is not a rule; write a dictionary with {', '.join(KEYS)}")
+    for key in rule:
+        if key not in KEYS:
+            raise ValueError(f"{key!r} is not a key of a rule; {checks.nearest(key, KEYS)}")
+    name = rule.get("name")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError(
+            f"name: {name!r} is not a rule's name; write a letter, then letters, digits and underscores, 24 at most, "
+            "all lower-case")
+    protocol = rule.get("protocol")
+    if protocol not in ("tcp", "udp"):
+        raise ValueError(f"{name}: protocol: {protocol!r} is not a protocol; write tcp or udp")
+    return {
+        "name": str(name),
+        "protocol": str(protocol),
+        "ports": named(f"{name}: ports", _ports, rule.get("ports")),
+        "rate": named(f"{name}: rate", _count, rule.get("rate")),
+        "burst": named(f"{name}: burst", _count, rule.get("burst")),
+        "sources": named(f"{name}: sources", _sources, rule.get("sources", [])),
+    }
+
+
+def firewall_rules(services, ssh_port=22, ssh_sources=(), limits=None):
+    """Returns the rules for a host that offers these services."""
+    if isinstance(services, str) or not isinstance(services, Sequence):
+        raise ValueError(f"services: {services!r} is not a list; write for example ['client', 'server']")
+    limits = {} if limits is None else limits
+    if not isinstance(limits, Mapping):
+        raise ValueError(f"limits: {limits!r} is not a dictionary; write for example {{'client': {{'rate': 50}}}}")
+    rows = [("ssh", "tcp", [named("ssh_port", checks.port, ssh_port)], 1, 20)]
+    for service in dict.fromkeys(services):
+        if service not in SERVICES:
+            raise ValueError(f"services: {service!r} is not a service; {checks.nearest(service, SERVICES)}")
+        rows += SERVICES[service]
+    names = [row[0] for row in rows]
+    for name, limit in limits.items():
+        if name not in names:
+            raise ValueError(f"limits: {name!r} is not one of the rules; {checks.nearest(name, names)}")
+        if not isinstance(limit, Mapping) or not set(limit) <= {"rate", "burst"}:
+            raise ValueError(f"limits.{name}: {limit!r} is not a limit; write rate, burst or both, as {{'rate': 50}}")
+    rules = []
+    for name, protocol, ports, rate, burst in rows:
+        sources = named("ssh_sources", _sources, ssh_sources) if name == "ssh" else []
+        limit = {"rate": rate, "burst": burst, **limits.get(name, {})}
+        rules.append(named("limits", check_rule, {
+            "name": name, "protocol": protocol, "ports": ports, "sources": sources, **limit}))
+    return rules
+
+
+def _set(items):
+    return "{ " + ", ".join(str(item) for item in items) + " }"
+
+
+def _merge_ports(ports):
+    """nft refuses a set whose members overlap."""
+    spans = sorted((port, port) if isinstance(port, int) else tuple(map(int, port.split("-"))) for port in ports)
+    merged = [list(spans[0])]
+    for low, high in spans[1:]:
+        if low <= merged[-1][1]:
+            merged[-1][1] = max(high, merged[-1][1])
+        else:
+            merged.append([low, high])
+    return [str(low) if low == high else f"{low}-{high}" for low, high in merged]
+
+
+def nftables_rules(rules):
+    """Returns lines for a table of the family inet: declarations of sets, and the rules of its input chain."""
+    if isinstance(rules, (str, Mapping)) or not isinstance(rules, Sequence):
+        raise ValueError(f"{rules!r} is not a list of rules; write dictionaries with {', '.join(KEYS)}")
+    sets, lines, seen = [], [], set()
+    for number, given in enumerate(rules):
+        rule = named(f"rule {number + 1}", check_rule, given)
+        name = rule["name"]
+        if name in seen:
+            raise ValueError(f"rule {number + 1}: name: {name!r} is the name of two rules; give each its own")
+        seen.add(name)
+        match = f"{rule['protocol']} dport {_set(_merge_ports(rule['ports']))} ct state new"
+        limit = f"limit rate over {rule['rate']}/second burst {rule['burst']} packets"
+        # A host has a whole /64 of IPv6 addresses to choose from: that is its source.
+        for family, kind, key in SETS:
+            sets.append(f"set {name}_{family} {{ type {kind}; size 65535; flags dynamic,timeout; timeout 1m; }}")
+            lines.append(f"{match} update @{name}_{family} {{ {key} {limit} }} counter drop")
+        if rule["sources"]:
+            networks = [ipaddress.ip_network(source) for source in rule["sources"]]
+            for version, key in ((4, "ip saddr"), (6, "ip6 saddr")):
+                own = list(ipaddress.collapse_addresses(item for item in networks if item.version == version))
+                if own:
+                    lines.append(f"{key} {_set(own)} {match} counter accept")
+        else:
+            lines.append(f"{match} counter accept")
+    return {"sets": sets, "rules": lines}
