@@ -369,7 +369,7 @@ class ConfigTree:
                 missing.append(parent)
             elif stat.S_ISLNK(st.st_mode) and st.st_uid not in (0, os.geteuid()):
                 raise ConfigTreeError(
-                    f"{path}: {parent} is a symbolic link that belongs to UID {st.st_uid}, who could point it anywhere. "
+                    f"{path}: {parent} is a symbolic link of UID {st.st_uid}, who could point it anywhere. "
                     "Use a directory, or a link of root."
                 )
             elif not os.path.isdir(parent):
@@ -504,8 +504,8 @@ class ConfigTree:
             return {**os.environ, "PATH": search, "LC_ALL": "C.UTF-8"}
         if not self.check:
             raise ConfigTreeError(
-                f"The validator `{shlex.join(command)}` cannot run: {command[0]} is not installed on this host. Install "
-                "it before its configuration, or correct the command."
+                f"The validator `{shlex.join(command)}` cannot run: {command[0]} is not installed on this host. "
+                "Install it before its configuration, or correct the command."
             )
         self.skipped.append(f"{shlex.join(command)}: {command[0]} is not installed")
         return None
@@ -579,6 +579,7 @@ class ConfigTree:
             if live:
                 paths = [change.path for change in changes]
                 self._validate(live, "The new configuration is not valid", None, None, paths)
+            self._write_state(self.journal_file, {**journal, "done": True})
         except BaseException as e:
             try:
                 self._undo(steps)
@@ -588,7 +589,6 @@ class ConfigTree:
             if isinstance(e, OSError):
                 raise ConfigTreeError(f"{e.filename2 or e.filename or 'config_tree'}: {e.strerror}.") from e
             raise
-        self._write_state(self.journal_file, {**journal, "done": True})
         self._clean(steps)
 
     def _stage(self, change, step):

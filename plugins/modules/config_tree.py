@@ -74,8 +74,8 @@ options:
         link, or a directory with all that is in it; a template with that path is not rendered, and all other
         attributes are ignored."
       - "C(owner), C(group) (string or number, default V(root)): they have to exist on the host."
-      - "C(mode) (string): four octal digits in quotes; the default is V('0644') for a file, V('0755') for a directory. A
-        link has none."
+      - "C(mode) (string): four octal digits in quotes; the default is V('0644') for a file, V('0755') for a directory.
+        A link has none."
       - "C(content) (string): the text of the file, where there is no template. For files whose number or name is data."
       - "C(target) (string): what a link points to, as it is written into the link."
       - "C(validate) (command: a list of strings, or one string): it has to exit with 0 for the new file, whose path
