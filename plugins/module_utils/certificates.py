@@ -49,7 +49,7 @@ def _moment(text):
 
 def parse(text, now):
     """Turns the output of PARSE into what the module returns."""
-    fields = dict(re.findall(r"^(subject|issuer|notBefore|notAfter)=\s*(.*?)\s*$", text, re.MULTILINE))
+    fields = dict(re.findall(r"^(subject|issuer|notBefore|notAfter)=[ \t]*(.*?)[ \t]*$", text, re.MULTILINE))
     names = re.search(r"X509v3 Subject Alternative Name:[^\n]*\n\s+([^\n]*)", text)
     general_names = names[1].split(", ") if names else []
     not_after = _moment(fields["notAfter"])

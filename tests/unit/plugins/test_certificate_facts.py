@@ -15,6 +15,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.modules import certificate_f
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
 
 BEGIN = datetime.datetime(2025, 1, 1, tzinfo=datetime.UTC)
 END = datetime.datetime(2025, 4, 1, 12, 30, 5, tzinfo=datetime.UTC)
@@ -171,3 +172,14 @@ def test_the_module_keeps_private_keys_to_itself(tmp_path, key, capsys, monkeypa
 ])
 def test_wrong_options(keys, message, capsys, monkeypatch):
     assert run_module({"paths": ["/a"], "keys": keys}, capsys, monkeypatch)["msg"] == message
+
+
+def test_an_empty_subject(tmp_path, key):
+    """As RFC 5280, 4.1.2.6 allows, and many authorities issue."""
+    builder = x509.CertificateBuilder(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Example CA")]), x509.Name([]), key.public_key(),
+        x509.random_serial_number(), BEGIN, END)
+    path = tmp_path / "cert.pem"
+    path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    facts = certificates.describe(str(path))
+    assert (facts["subject"], facts["issuer"], facts["self_signed"]) == ("", "CN=Example CA", False)
