@@ -1,0 +1,151 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import dns
+
+DOCUMENTATION = r"""
+name: dns_zones
+short_description: Tell which DNS zones an XMPP host must publish
+version_added: 1.0.0
+author:
+  - magicbroccoli contributors (@magicbroccoli)
+description:
+  - Returns a list with the zone of the XMPP domain. It depends on the arguments only, so that no change of theirs is no
+    change of the zone.
+  - NS for the name servers. A and AAAA for the domain, the host (if it is inside the zone) and each component.
+  - SRV for the domain and each component - C(_xmpp-client) 5222, C(_xmpps-client) 5223, C(_xmpp-server) 5269 and
+    C(_xmpps-server) 5270 (RFC 6120, XEP-0368), with the host as the target.
+  - TLSA 3 1 1 at the host for these ports and 443, and at the domain and the component C(upload) for 443 (RFC 6698, RFC
+    7671, RFC 7673), where a certificate is named and the name is inside the zone.
+  - CAA (RFC 8659) where certificate authorities are given. Wildcards are never allowed.
+  - There is no C(_xmppconnect), which XEP-0156 has withdrawn as unsafe. CDS is left to the name server that signs.
+  - A component outside the zone, a CNAME beside other records (RFC 1034), an NS, MX or SRV whose target inside the zone
+    has no address, different TTLs of one name and type (RFC 2181), a wrong name, address or number, and an unknown type
+    are errors. The message names the argument or the record.
+positional: hostname, addresses, components, certificate_authorities, certificate, nameservers, hostmaster, ttl, records
+options:
+  _input:
+    description: The XMPP domain, which is the zone's name.
+    type: str
+    required: true
+  hostname:
+    description: The full name of the machine, the target of the SRV records.
+    type: str
+    required: true
+  addresses:
+    description: The machine's public IPv4 and IPv6 addresses.
+    type: list
+    elements: str
+    required: true
+  components:
+    description: Kind of component (V(muc), V(upload), V(proxy)) to its domain name, inside the zone.
+    type: dict
+    default: {}
+  certificate_authorities:
+    description:
+      - Domains of the authorities that may issue certificates, with parameters after semicolons if any (RFC 8657).
+      - An empty list forbids all. Without the option there is no CAA record.
+    type: list
+    elements: str
+  certificate:
+    description: Path of the certificate on the host whose key the TLSA records pin. Without it there are none.
+    type: str
+  nameservers:
+    description: Full names of the zone's name servers, the primary one first. By default O(hostname) alone.
+    type: list
+    elements: str
+  hostmaster:
+    description: Mail address for the SOA record. By default C(hostmaster@) and the domain.
+    type: str
+  ttl:
+    description: TTL of all records without their own, in seconds.
+    type: int
+    default: 3600
+  records:
+    description:
+      - The operator's own records, with C(name), C(type), C(data) and perhaps C(ttl).
+      - Types are A, AAAA, CAA, CNAME, DS, HTTPS, MX, NS, SRV, SSHFP, SVCB, TLSA and TXT.
+      - Names in the data end in a dot, or are one label inside the zone.
+      - The data of TXT is the text itself, of any length, without quotes.
+    type: list
+    elements: dict
+    default: []
+seealso:
+  - plugin: magicbroccoli.xmpp.dns_zone_file
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Show the zone
+  ansible.builtin.debug:
+    msg: "{{ 'example.org' | magicbroccoli.xmpp.dns_zones(
+      hostname='rosewood.example.org',
+      addresses=['198.51.100.10', '2001:db8::10'],
+      components={'muc': 'conference.example.org', 'upload': 'upload.example.org'},
+      certificate_authorities=['letsencrypt.org'],
+      certificate='/etc/ssl/xmpp/fullchain.pem',
+      records=[{'name': '@', 'type': 'MX', 'data': '0 .'}, {'name': '@', 'type': 'TXT', 'data': 'v=spf1 -all'}]) }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The zones, for P(magicbroccoli.xmpp.dns_zone_file#filter).
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The zone's name, without a dot at its end.
+      type: str
+    ttl:
+      description: The TTL of records without their own, in seconds.
+      type: int
+    soa:
+      description:
+        - C(mname) and C(rname), absolute, and C(refresh), C(retry), C(expire) and C(minimum) in seconds.
+        - There is no serial; the host counts it.
+      type: dict
+    records:
+      description:
+        - Records with C(name) (relative to the zone, or V(@)), C(type), C(data), and C(ttl) where it is not the zone's.
+        - The data of a TLSA record holds V({pin}) in place of the digest of the file in C(certificate).
+      type: list
+      elements: dict
+"""
+
+
+def dns_zones(
+    domain,
+    hostname,
+    addresses,
+    components=None,
+    certificate_authorities=None,
+    certificate=None,
+    nameservers=None,
+    hostmaster=None,
+    ttl=3600,
+    records=(),
+):
+    try:
+        return dns.dns_zones(
+            domain,
+            hostname,
+            addresses,
+            components,
+            certificate_authorities,
+            certificate,
+            nameservers,
+            hostmaster,
+            ttl,
+            records,
+        )
+    except ValueError as error:
+        raise AnsibleFilterError(f"dns_zones: {error}") from error
+
+
+class FilterModule:
+    def filters(self):
+        return {"dns_zones": dns_zones}

@@ -1,0 +1,382 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""DNS zones from the site model, and zone files from zones (RFC 1035, section 5)."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping, Sequence
+
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named
+
+SERIAL = "@SERIAL@"
+PIN = "{pin}"
+# RFC 6120, section 3.2.1, and XEP-0368.
+XMPP_SERVICES = (("_xmpp-client", 5222), ("_xmpps-client", 5223), ("_xmpp-server", 5269), ("_xmpps-server", 5270))
+TLS_PORTS = (5222, 5223, 5269, 5270, 443)
+RECORD_KEYS = ("name", "type", "data", "ttl", "certificate")
+SOA_TIMES = {"refresh": 7200, "retry": 3600, "expire": 1209600}
+LABEL = re.compile(r"(\*|[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)")
+
+
+def _number(value, most):
+    if not re.fullmatch(r"[0-9]{1,10}", value) or int(value) > most:
+        raise ValueError(f"{value!r} is not a number from 0 to {most}")
+    return str(int(value))
+
+
+def _labels(value):
+    for label in value.split("."):
+        if not LABEL.fullmatch(label):
+            raise ValueError(
+                f"{value!r} is not a DNS name: the label {label!r} is not one; write 1 to 63 letters, digits, hyphens "
+                "and underscores between dots")
+    if "*" in value.split(".")[1:] or len(value) > 253:
+        raise ValueError(f"{value!r} is not a DNS name: '*' may only be its first label, and 253 characters its length")
+    return value.lower()
+
+
+def owner_name(name, zone):
+    """Returns a record's name relative to the zone, or @ for the zone itself."""
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{name!r} is not a record's name; write it relative to the zone, for example 'www' or '@'")
+    if name == "@":
+        return "@"
+    if not name.endswith("."):
+        relative = _labels(str(name))
+        if f".{relative}".endswith(f".{zone}"):
+            raise ValueError(
+                f"{name!r} would become {name}.{zone}; write it relative to the zone, or with a dot at its end")
+        return relative
+    absolute = _labels(name[:-1])
+    if absolute == zone:
+        return "@"
+    if not absolute.endswith(f".{zone}"):
+        raise ValueError(
+            f"{name!r} is not inside the zone {zone}; write a name that ends in '.{zone}.', or a relative one")
+    return absolute[: -len(zone) - 1]
+
+
+def _target(value, zone):
+    """A name within a record's data, absolute with a final dot."""
+    if value == ".":
+        return "."
+    if value == "@":
+        return f"{zone}."
+    if value.endswith("."):
+        return _labels(value[:-1]) + "."
+    if "." in value:
+        raise ValueError(f"{value!r} has no dot at its end, so that {zone} would be added; write '{value}.'")
+    return f"{_labels(value)}.{zone}."
+
+
+def _quoted(data):
+    """A character-string of at most 255 bytes (RFC 1035, section 5.1)."""
+    pieces = []
+    for byte in data:
+        if byte in b'"\\':
+            pieces.append(f"\\{chr(byte)}")
+        else:
+            pieces.append(chr(byte) if 32 <= byte < 127 else f"\\{byte:03d}")
+    # The host replaces the token of the serial: text that happens to hold it stays as it is.
+    return '"' + "".join(pieces).replace(SERIAL, "\\064" + SERIAL[1:]) + '"'
+
+
+def _text(value):
+    data = value.encode("utf-8")
+    return " ".join(_quoted(data[start:start + 255]) for start in range(0, max(len(data), 1), 255))
+
+
+def _address(version):
+    def address(value):
+        try:
+            found = ipaddress.ip_address(value)
+        except ValueError:
+            found = None
+        if found is None or found.version != version or "%" in value:
+            raise ValueError(f"{value!r} is not an IPv{version} address")
+        return str(found)
+    return address
+
+
+def _hexadecimal(value):
+    digits = value.replace(" ", "").lower()
+    if not digits or len(digits) % 2 or not re.fullmatch("[0-9a-f]+", digits):
+        raise ValueError(f"{value!r} is not an even number of hexadecimal digits")
+    return digits
+
+
+def _fields(data, count, shape):
+    fields = data.split(None, count - 1)
+    if len(fields) != count:
+        raise ValueError(f"{data!r} has not the {count} parts of its type; write '{shape}'")
+    return fields
+
+
+def _single(data, shape):
+    return _fields(data, 1, shape)[0].strip()
+
+
+def _caa(data):
+    flags, tag, value = _fields(data, 3, '0 issue "ca.example.net"')
+    if _number(flags, 255) not in ("0", "128"):
+        raise ValueError(f"{flags!r} is not 0, nor 128 for critical (RFC 8659)")
+    if not re.fullmatch("[A-Za-z0-9]{1,15}", tag):
+        raise ValueError(f"{tag!r} is not a CAA tag; write for example issue, issuewild or iodef (RFC 8659)")
+    value = value.strip()
+    if len(value) >= 2 and value[0] == value[-1] == '"':
+        value = value[1:-1]
+    if not value.isascii() or not value.isprintable() or '"' in value or "\\" in value or len(value) > 255:
+        raise ValueError(f"{value!r} is not a CAA value; write printable ASCII without quotes and backslashes")
+    return f"{int(flags)} {tag.lower()} {_quoted(value.encode())}"
+
+
+def _tlsa(data):
+    usage, selector, matching, digest = _fields(data, 4, "3 1 1 <hexadecimal digits>")
+    digest = digest.strip()
+    if digest != PIN:
+        digest = _hexadecimal(digest)
+        if len(digest) != {"1": 64, "2": 128}.get(matching, len(digest)):
+            raise ValueError(f"{digest!r} has {len(digest)} digits; write 64 for SHA-256 (1), 128 for SHA-512 (2)")
+    return f"{_number(usage, 3)} {_number(selector, 1)} {_number(matching, 2)} {digest}"
+
+
+def _service_binding(data, zone):
+    priority, target, *parameters = data.split()
+    for parameter in parameters:
+        if not re.fullmatch(r'[a-z0-9-]+(=("[A-Za-z0-9.,:+/_=-]*"|[A-Za-z0-9.,:+/_=-]*))?', parameter):
+            raise ValueError(
+                f"{parameter!r} is not a parameter of a service binding; write for example 'alpn=h2' (RFC 9460)")
+    return " ".join([_number(priority, 65535), _target(target, zone), *parameters])
+
+
+def presentation(kind, data, zone):
+    """Returns a record's data as it stands in a zone file, with every name absolute."""
+    if kind == "TXT":
+        return _text(data)
+    if not data.isascii() or not data.isprintable():
+        raise ValueError(f"{data!r} holds a character that is not printable ASCII; leave it out")
+    if kind in ("A", "AAAA"):
+        return _address(4 if kind == "A" else 6)(data)
+    if kind in ("CNAME", "NS"):
+        return _target(_single(data, "host.example.net."), zone)
+    if kind == "MX":
+        preference, target = _fields(data, 2, "10 mail.example.net.")
+        return f"{_number(preference, 65535)} {_target(target.strip(), zone)}"
+    if kind == "SRV":
+        *numbers, target = _fields(data, 4, "0 5 5222 host.example.net.")
+        return " ".join([*(_number(number, 65535) for number in numbers), _target(target.strip(), zone)])
+    if kind == "CAA":
+        return _caa(data)
+    if kind == "SSHFP":
+        algorithm, digest_type, digest = _fields(data, 3, "4 2 <hexadecimal digits>")
+        return f"{_number(algorithm, 255)} {_number(digest_type, 255)} {_hexadecimal(digest)}"
+    if kind == "DS":
+        tag, algorithm, digest_type, digest = _fields(data, 4, "12345 13 2 <hexadecimal digits>")
+        return f"{_number(tag, 65535)} {_number(algorithm, 255)} {_number(digest_type, 255)} {_hexadecimal(digest)}"
+    if kind == "TLSA":
+        return _tlsa(data)
+    if len(data.split()) < 2:
+        raise ValueError(f"{data!r} has not the parts of its type; write '1 . alpn=h2'")
+    return _service_binding(data, zone)
+
+
+TYPES = ("A", "AAAA", "CAA", "CNAME", "DS", "HTTPS", "MX", "NS", "SRV", "SSHFP", "SVCB", "TLSA", "TXT")
+
+
+def _ttl(value):
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise ValueError(f"{value!r} is not a TTL; write seconds from 0 to {2**31 - 1}, for example 3600 (RFC 2181)")
+    return int(value)
+
+
+def check_record(record, zone):
+    """Returns a record with its keys checked, its name relative, and its data as given."""
+    if not isinstance(record, Mapping):
+        raise ValueError(f"{record!r} is not a record; write a dictionary with name, type and data")
+    for key in record:
+        if key not in RECORD_KEYS:
+            raise ValueError(f"{key!r} is not a key of a record; {checks.nearest(key, RECORD_KEYS)}")
+    name = owner_name(record.get("name"), zone)
+    kind = record.get("type")
+    if kind not in TYPES:
+        raise ValueError(f"{name}: {kind!r} is not a known record type; write one of {', '.join(TYPES)}")
+    data = record.get("data")
+    if not isinstance(data, str) or (not data and kind != "TXT"):
+        raise ValueError(f"{name} {kind}: {data!r} is not a record's data; write it as text, in quotes")
+    named(f"{name} {kind}", lambda text: presentation(kind, text, zone), str(data))
+    checked = {"name": name, "type": str(kind), "data": str(data)}
+    if record.get("ttl") is not None:
+        checked["ttl"] = named(f"{name} {kind}: ttl", _ttl, record["ttl"])
+    certificate = record.get("certificate")
+    if certificate is not None:
+        checked["certificate"] = checks.text(certificate, "the path of a certificate", "/etc/ssl/fullchain.pem")
+    if kind == "TLSA" and (PIN in data) != (certificate is not None):
+        raise ValueError(f"{name} TLSA: {PIN} and a certificate belong together; write both or none")
+    return checked
+
+
+def _inside(name, domain):
+    return name == domain or name.endswith(f".{domain}")
+
+
+def check_records(records, zone):
+    """Returns checked records, each once; refuses what a name server would refuse."""
+    if isinstance(records, (str, Mapping)) or not isinstance(records, Sequence):
+        raise ValueError(f"records: {records!r} is not a list; write dictionaries with name, type and data")
+    checked, seen = [], {}
+    for number, given in enumerate(records, 1):
+        record = named(f"record {number}", lambda item: check_record(item, zone), given)
+        key = (record["name"], record["type"], presentation(record["type"], record["data"], zone),
+               record.get("certificate"))
+        if key not in seen:
+            seen[key] = record
+            checked.append(record)
+    types, times = {"@": {"SOA"}}, {}
+    for record in checked:
+        types.setdefault(record["name"], set()).add(record["type"])
+        ttl = times.setdefault((record["name"], record["type"]), record.get("ttl"))
+        if ttl != record.get("ttl"):
+            raise ValueError(
+                f"{record['name']} {record['type']}: its records have different TTLs; give all the same (RFC 2181)")
+    aliases = [record["name"] for record in checked if record["type"] == "CNAME"]
+    for name in aliases:
+        others = sorted(types[name] - {"CNAME"})
+        if others or aliases.count(name) > 1:
+            raise ValueError(
+                f"{name} CNAME: an alias allows no other record at its name, and there is "
+                f"{', '.join(others) or 'another'}; leave out the one or the other (RFC 1034, section 3.6.2)")
+    delegated = [record["name"] for record in checked if record["type"] == "NS" and record["name"] != "@"]
+    for record in checked:
+        if record["type"] in ("NS", "MX", "SRV"):
+            target = presentation(record["type"], record["data"], zone).split()[-1]
+            if _inside(target[:-1], zone):
+                name = owner_name(target, zone)
+                # Another server has the addresses below a delegation; only its own name needs one here (glue).
+                if record["type"] != "NS" and any(_inside(name, cut) for cut in delegated):
+                    continue
+                star = "*." + name.partition(".")[2] if "." in name else "*"
+                if not (types.get(name, types.get(star, set())) & {"A", "AAAA"}):
+                    raise ValueError(
+                        f"{record['name']} {record['type']}: its target {target} has no address in the zone; add an A "
+                        "or AAAA record for it, or name another host")
+    return checked
+
+
+def dns_zones(domain, hostname, addresses, components=None, certificate_authorities=None, certificate=None,
+              nameservers=None, hostmaster=None, ttl=3600, records=()):
+    """Returns the zones that a host with this domain must publish."""
+    zone = named("domain", checks.domain_name, domain)
+    hostname = named("hostname", checks.host_name, hostname)
+    addresses = named("addresses", checks.FORMATS["xmpp_addresses"], addresses)
+    components = named("components", checks.components, {} if components is None else components)
+    for kind, name in components.items():
+        if not name.endswith(f".{zone}"):
+            raise ValueError(
+                f"components.{kind}: {name!r} is not inside the zone {zone}; write a name that ends in '.{zone}'")
+    nameservers = named("nameservers", checks.list_of(checks.host_name, "name servers", "['ns1.example.org']", False),
+                        [hostname] if nameservers is None else nameservers)
+    hostmaster = named("hostmaster", checks.bare_jid, f"hostmaster@{zone}" if hostmaster is None else hostmaster)
+    ttl = named("ttl", _ttl, ttl)
+    local, _at, mail_domain = hostmaster.rpartition("@")
+    if not re.fullmatch(r"[A-Za-z0-9._+-]{1,63}", local):
+        raise ValueError(f"hostmaster: {hostmaster!r} is not a mailbox; write for example 'hostmaster@example.org'")
+
+    made = [{"name": "@", "type": "NS", "data": f"{name}."} for name in nameservers]
+    hosts = list(dict.fromkeys([zone, *([hostname] if _inside(hostname, zone) else []), *components.values()]))
+    for name in hosts:
+        for address in addresses:
+            kind = "AAAA" if ":" in address else "A"
+            made.append({"name": owner_name(f"{name}.", zone), "type": kind, "data": address})
+    for name in [zone, *components.values()]:
+        prefix = "" if name == zone else "." + owner_name(f"{name}.", zone)
+        for service, port in XMPP_SERVICES:
+            made.append({"name": f"{service}._tcp{prefix}", "type": "SRV", "data": f"0 5 {port} {hostname}."})
+    if certificate is not None:
+        # RFC 7673: at the SRV target for XMPP; RFC 6698: at the name itself for HTTPS.
+        ends = [(hostname, port) for port in TLS_PORTS] + [(zone, 443)]
+        ends += [(name, 443) for kind, name in components.items() if kind == "upload"]
+        for name, port in dict.fromkeys(ends):
+            if _inside(name, zone):
+                prefix = "" if name == zone else "." + owner_name(f"{name}.", zone)
+                made.append({"name": f"_{port}._tcp{prefix}", "type": "TLSA", "data": f"3 1 1 {PIN}",
+                             "certificate": certificate})
+    if certificate_authorities is not None:
+        issuers = named("certificate_authorities", checks.FORMATS["xmpp_certificate_authorities"],
+                        certificate_authorities)
+        for issuer in issuers or [";"]:
+            made.append({"name": "@", "type": "CAA", "data": f'0 issue "{issuer}"'})
+        made.append({"name": "@", "type": "CAA", "data": '0 issuewild ";"'})
+    if isinstance(records, (str, Mapping)) or not isinstance(records, Sequence):
+        raise ValueError(f"records: {records!r} is not a list; write dictionaries with name, type and data")
+    own = [named(f"records: number {number}", lambda item: check_record(item, zone), item)
+           for number, item in enumerate(records, 1)]
+    return [{
+        "name": zone,
+        "ttl": ttl,
+        "soa": {
+            "mname": f"{nameservers[0]}.",
+            "rname": local.replace(".", "\\.") + f".{mail_domain}.",
+            **SOA_TIMES,
+            "minimum": min(ttl, 3600),
+        },
+        "records": check_records(made + own, zone),
+    }]
+
+
+def _soa(soa):
+    if not isinstance(soa, Mapping):
+        raise ValueError(f"soa: {soa!r} is not a dictionary; write mname, rname, refresh, retry, expire and minimum")
+    names = []
+    for key in ("mname", "rname"):
+        value = soa.get(key)
+        if not isinstance(value, str) or not value.endswith("."):
+            raise ValueError(f"soa.{key}: {value!r} is not an absolute name; write for example 'ns1.example.org.'")
+        # A dot within the mailbox's local part is escaped (RFC 1035, section 8).
+        named(f"soa.{key}", _labels, re.sub(r"[+]", "-", value[:-1].replace("\\.", "-")))
+        names.append(str(value))
+    times = [str(named(f"soa.{key}", _ttl, soa.get(key))) for key in ("refresh", "retry", "expire", "minimum")]
+    return " ".join([*names, SERIAL, *times])
+
+
+def dns_zone_file(zone, pins=None):
+    """Returns the text of a zone's file."""
+    if not isinstance(zone, Mapping):
+        raise ValueError(f"{zone!r} is not a zone; write a dictionary with name, ttl, soa and records")
+    name = named("name", checks.domain_name, zone.get("name"))
+    pins = {} if pins is None else pins
+    if not isinstance(pins, Mapping):
+        raise ValueError(f"pins: {pins!r} is not a dictionary; write the path of a certificate and its digest")
+    for path, pin in pins.items():
+        if not isinstance(pin, str) or not re.fullmatch("[0-9a-f]{64}", pin):
+            raise ValueError(f"pins: {pin!r} for {path!r} is not a digest; write 64 lower-case hexadecimal digits")
+    ttl = named("ttl", _ttl, zone.get("ttl"))
+    lines = [f"$ORIGIN {name}.", f"$TTL {ttl}", f"@ IN SOA {_soa(zone.get('soa'))}"]
+    for record in check_records(zone.get("records"), name):
+        data = presentation(record["type"], record["data"], name)
+        if "certificate" in record:
+            if record["certificate"] not in pins:
+                continue
+            data = data.replace(PIN, pins[record["certificate"]])
+        own_ttl = f"{record['ttl']} " if "ttl" in record else ""
+        lines.append(f"{record['name']} {own_ttl}IN {record['type']} {data}")
+    return "\n".join(lines) + "\n"
+
+
+def dns_zone_files(zones, directory, certificates=None, group="bind"):
+    """Returns the zones as entries of config_tree's option files."""
+    pins = {path: facts["pin"] for path, facts in (certificates or {}).items() if facts["present"]}
+    return {
+        f"{directory}/{zone['name']}.zone": {
+            "content": dns_zone_file(zone, pins),
+            "serial": SERIAL,
+            "group": group,
+            "mode": "0640",
+            "validate": ["named-checkzone", zone["name"], "%s"],
+        }
+        for zone in zones
+    }
