@@ -209,10 +209,11 @@ def main():
             module.warn(warning)
         try:
             module.exit_json(**result)
-        finally:
+        except SystemExit:
             # Only when the result is out may the host forget that it has to be reported.
             sys.stdout.flush()
             tree.reported()
+            raise
 
 
 if __name__ == "__main__":

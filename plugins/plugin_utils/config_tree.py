@@ -209,5 +209,9 @@ def redact(output, secrets, paths):
     if not hidden:
         return output
     kept = set(paths)
-    pattern = "|".join(re.escape(word) for word in sorted(hidden | kept, key=len, reverse=True))
+    # A long word is hidden inside another one, too. A short one would hide parts of what the validator has to say.
+    pattern = "|".join(
+        re.escape(word) if len(word) >= 8 or word in kept else rf"(?<!\w){re.escape(word)}(?!\w)"
+        for word in sorted(hidden | kept, key=len, reverse=True)
+    )
     return re.sub(pattern, lambda match: match[0] if match[0] in kept else "[secret]", output)
