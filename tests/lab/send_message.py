@@ -24,6 +24,7 @@ class Client(slixmpp.ClientXMPP):
     def __init__(self, jid: str, password: str, ca: Path):
         super().__init__(jid, password, sasl_mech="SCRAM-SHA-1-PLUS")
         self.ca_certs = ca
+        self.enable_direct_tls = False
         self.online: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.received: asyncio.Queue[str] = asyncio.Queue()
         self.tls = ""
