@@ -1,0 +1,196 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The rules of docs/architecture.md that a program can hold the collection to."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+TOP = Path(__file__).resolve().parents[3]
+ROLES = sorted(path.name for path in (TOP / "roles").iterdir())
+SITE = TOP / "playbooks" / "site.yml"
+
+
+def load(path: Path):
+    return yaml.safe_load(path.read_text()) if path.exists() else None
+
+
+def defaults(role: str) -> dict:
+    return load(TOP / "roles" / role / "defaults" / "main.yml") or {}
+
+
+def spec(role: str) -> dict:
+    return load(TOP / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"]["main"]
+
+
+def model() -> dict:
+    return load(TOP / "playbooks" / "site.meta.yml")["argument_specs"]["site"]["options"]
+
+
+def files(role: str, *folders: str) -> list[Path]:
+    return [path for folder in folders for path in (TOP / "roles" / role / folder).rglob("*") if path.is_file()]
+
+
+def code(path: Path) -> str:
+    """The text without comments of YAML and Jinja."""
+    text = re.sub(r"\{#.*?#\}", "", path.read_text(), flags=re.S)
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+
+
+def tasks(path: Path):
+    """Every task of a file, those in blocks as well."""
+    for task in load(path) or []:
+        yield task
+        for part in ("block", "rescue", "always"):
+            yield from task.get(part, [])
+
+
+def test_there_are_roles():
+    print(f"{len(ROLES)} roles: {', '.join(ROLES)}")
+    assert len(ROLES) >= 9
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "base"])
+def test_the_spec_has_exactly_the_defaults_and_what_is_required(role):
+    options = spec(role)["options"]
+    required = {name for name, option in options.items() if option.get("required")}
+    assert set(options) - required == set(defaults(role))
+    assert not required & set(defaults(role))
+
+
+def test_the_model_has_exactly_the_defaults_of_base_and_what_is_required():
+    required = {name for name, option in model().items() if option.get("required")}
+    assert required == {"xmpp_domain", "xmpp_admins"}
+    assert set(model()) - required == set(defaults("base"))
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "base"])
+def test_public_variables_bear_the_name_of_the_role(role):
+    assert [name for name in defaults(role) if not name.startswith(f"{role}_")] == []
+    internal = load(TOP / "roles" / role / "vars" / "main.yml") or {}
+    assert [name for name in internal if not name.startswith(f"__{role}_")] == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_model_is_read_in_defaults_only(role):
+    hits = [
+        f"{path.relative_to(TOP)}: {hit}"
+        for path in files(role, "tasks", "templates", "handlers", "vars")
+        for hit in re.findall(r"\bxmpp_[a-z_]+", code(path))
+    ]
+    assert hits == []
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_names_no_other_role_s_variables(role):
+    others = {name for other in ROLES if other not in (role, "base") for name in defaults(other)}
+    others |= {
+        name
+        for other in ROLES
+        if other != role
+        for name in load(TOP / "roles" / other / "vars" / "main.yml") or {}
+    }
+    hits = [
+        f"{path.relative_to(TOP)}: {name}"
+        for path in files(role, "tasks", "templates", "handlers", "vars", "defaults")
+        for name in set(re.findall(r"\b[a-z_]+\b", code(path))) & others
+    ]
+    assert hits == []
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "base"])
+def test_a_role_works_alone(role):
+    dependencies = load(TOP / "roles" / role / "meta" / "main.yml")["dependencies"]
+    assert dependencies == [{"role": "magicbroccoli.xmpp.base"}]
+    for path in files(role, "tasks", "handlers"):
+        assert not re.search(r"(include|import)_role", path.read_text()), path
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_default_filter_on_inputs_and_no_set_fact(role):
+    names = "|".join(defaults(role)) or "(?!)"
+    for path in files(role, "tasks", "templates", "handlers", "vars"):
+        assert not re.search(rf"\b({names})\b\s*\|\s*(default|d)\(", code(path)), path
+        assert "set_fact" not in path.read_text(), path
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_facts_are_never_injected(role):
+    for path in files(role, "tasks", "templates", "handlers", "vars", "defaults"):
+        hits = re.findall(r"\bansible_(?:distribution|default_ipv|all_ipv|hostname|fqdn|os_family|memtotal)\w*", code(path))
+        assert hits == [], path
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_templates_are_placed_by_config_tree_and_nothing_else(role):
+    """Every template's path is its destination, so no task may send one elsewhere."""
+    for path in files(role, "tasks"):
+        for task in tasks(path):
+            assert not {"ansible.builtin.template", "ansible.builtin.copy"} & set(task), path
+    placed = files(role, "templates")
+    tops = {path.relative_to(TOP / "roles" / role / "templates").parts[0] for path in placed}
+    assert tops <= {"etc", "usr", "var"}, tops
+    if placed:
+        assert any("magicbroccoli.xmpp.config_tree" in task for path in files(role, "tasks") for task in tasks(path))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_attributes_are_for_files_that_are_there(role):
+    """An entry for a template that was renamed would create nothing and protect nothing."""
+    entries = (load(TOP / "roles" / role / "vars" / "main.yml") or {}).get(f"__{role}_files")
+    if not isinstance(entries, dict):
+        return
+    root = TOP / "roles" / role / "templates"
+    for destination, attributes in entries.items():
+        if attributes and ({"content", "target"} & set(attributes) or attributes.get("state", "file") != "file"):
+            continue
+        path = root / destination.lstrip("/")
+        assert path.exists() or path.with_name(path.name + ".j2").exists(), destination
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "base"])
+def test_packages_are_asked_for_once_and_do_not_start(role):
+    for path in files(role, "tasks"):
+        for task in tasks(path):
+            if apt := task.get("ansible.builtin.apt"):
+                assert apt["policy_rc_d"] == 101
+                assert f"{role}_packages is magicbroccoli.xmpp.missing_on(ansible_facts['host_state'])" in str(task["when"])
+
+
+def test_the_site_has_every_role_and_their_packages():
+    (play,) = load(SITE)
+    roles = [name.removeprefix("magicbroccoli.xmpp.") for name in play["roles"]]
+    assert sorted(roles) == [role for role in ROLES if role != "base"]
+    (check,) = [task["magicbroccoli.xmpp.check_inventory"] for task in play["pre_tasks"] if "magicbroccoli.xmpp.check_inventory" in task]
+    assert check["roles"] == roles
+    (packages,) = [task["vars"]["__site_packages"] for task in play["pre_tasks"] if "__site_packages" in task.get("vars", {})]
+    assert re.findall(r"\w+_packages", packages) == [f"{role}_packages" for role in roles]
+
+
+def test_every_public_option_is_described():
+    def undescribed(options: dict, where: str):
+        for name, option in options.items():
+            if not option.get("description") or not option.get("type"):
+                yield f"{where}.{name}"
+            yield from undescribed(option.get("options", {}), f"{where}.{name}")
+
+    assert [hit for role in ROLES for hit in undescribed(spec(role)["options"], role)] == []
+    assert list(undescribed(model(), "site")) == []
+
+
+def test_the_project_names_no_registry_host():
+    registries = r"deb\.debian" + r"\.org|security\.debian" + r"\.org|pypi" + r"\.org|registry\.npmjs|galaxy\.ansible" + r"\.com"
+    own = Path(__file__)
+    skipped = {".git", ".venv", ".cache", ".demo", ".ansible", "__pycache__", ".pytest_cache", ".ruff_cache"}
+    hits = [
+        str(path.relative_to(TOP))
+        for path in TOP.rglob("*")
+        if path.is_file() and path != own and not skipped & set(path.relative_to(TOP).parts)
+        and re.search(registries, path.read_text(errors="replace"))
+    ]
+    assert hits == []
