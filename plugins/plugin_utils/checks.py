@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 COMPONENTS = ("muc", "upload", "proxy")
-SERVICES = ("client", "server", "web", "dns")
+SERVICES = ("client", "server", "web", "dns", "proxy")
 _DOMAIN_HINT = "write letters, digits and hyphens between dots, for example 'example.org' (RFC 1123)"
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
