@@ -20,7 +20,6 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.config_tree imp
     command,
     destinations,
     plan,
-    redact,
 )
 
 MODULE = "magicbroccoli.xmpp.config_tree"
@@ -47,17 +46,12 @@ class ActionModule(ActionBase):
                 "validate_live": command(args.get("validate_live"), "validate_live"),
                 "diff_limit": C.MAX_FILE_SIZE_FOR_DIFF,
             }
-            secrets = self._render(src, sources, entries, task_vars)
+            self._render(src, sources, entries, task_vars)
         except ValueError as e:
             raise AnsibleActionFail(str(e)) from None
         if not entries:
             return {"changed": False, "paths": [], "skipped_validators": []}
-        result = self._execute_module(module_name=MODULE, module_args={"_payload": pack(payload)}, task_vars=task_vars)
-        if result.get("output"):
-            clean = redact(result["output"], secrets, [entry["path"] for entry in entries])
-            result["msg"] = result["msg"].replace(result["output"], clean)
-            result["output"] = clean
-        return result
+        return self._execute_module(module_name=MODULE, module_args={"_payload": pack(payload)}, task_vars=task_vars)
 
     def _source(self, src):
         """The directory of templates, or None when the role has none."""
@@ -88,13 +82,11 @@ class ActionModule(ActionBase):
         return relatives
 
     def _render(self, src, sources, entries, task_vars):
-        """Give each file its content; return (text, what in it is public) of the secret ones."""
-        secrets = []
+        """Give each file its content, and each secret one what in it is public: its template."""
         templars = {}
         for entry in entries:
             if entry["state"] != "file":
                 continue
-            public = ""
             if "content" not in entry:
                 relative = sources[entry["path"]]
                 path = os.path.join(src, relative)
@@ -103,17 +95,14 @@ class ActionModule(ActionBase):
                 if data.startswith(VAULT):
                     entry["secret"] = True
                 if relative.endswith(SUFFIX):
-                    if not data.startswith(VAULT):
-                        public = data.decode("utf-8", "replace")
+                    if entry["secret"] and not data.startswith(VAULT):
+                        entry["public"] = data.decode("utf-8", "replace")
                     data = self._render_template(relative, path, entry, templars, task_vars)
                 elif data.startswith(VAULT):
                     with open(self._loader.get_real_file(path), "rb") as f:
                         data = f.read()
                 entry["content"] = data.decode("utf-8", "surrogateescape")
             check_serial(entry)
-            if entry["secret"]:
-                secrets.append((entry["content"], public))
-        return secrets
 
     def _render_template(self, relative, path, entry, templars, task_vars):
         """A template's bytes, rendered as ansible.builtin.template does."""

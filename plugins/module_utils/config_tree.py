@@ -116,6 +116,33 @@ def locate(output, paths):
     return path and path[0], line and int(line[1] or line[2])
 
 
+def _words(text):
+    """The words of a text, each whole and in its parts, that are worth hiding: of a validator's output."""
+    whole = re.split(r"[\s\"'`,;(){}<>\[\]]+", text)
+    parts = re.split(r"\W+", text)
+    return {word for word in (*whole, *parts) if len(word) >= 4 and not (word.isdecimal() and len(word) < 6)}
+
+
+def redact(output, secrets, paths):
+    """A validator's output without the words of secret files.
+
+    `secrets` are pairs of a secret file's text and of what in it is public: its template. The managed `paths` stay.
+    """
+    hidden = set()
+    for text, public in secrets:
+        hidden |= _words(text) - _words(public)
+    hidden -= set(paths)
+    if not hidden:
+        return output
+    kept = set(paths)
+    # A long word is hidden inside another one, too. A short one would hide parts of what the validator has to say.
+    pattern = "|".join(
+        re.escape(word) if len(word) >= 8 or word in kept else rf"(?<!\w){re.escape(word)}(?!\w)"
+        for word in sorted(hidden | kept, key=len, reverse=True)
+    )
+    return re.sub(pattern, lambda match: match[0] if match[0] in kept else "[secret]", output)
+
+
 def lstat(path):
     """os.lstat, or None when there is nothing."""
     try:
@@ -223,6 +250,8 @@ class ConfigTree:
         self.warnings = []
         self.skipped = []
         self._told = set()  # the paths in the result
+        self._paths = []  # all that the task manages
+        self._secrets = []  # the texts of secret files, each with what in it is public
         self.journal_file = os.path.join(state_dir, "journal")
         self.unreported_file = os.path.join(state_dir, "unreported")
         self._uids = {}
@@ -253,6 +282,8 @@ class ConfigTree:
                     "restores the files that it had replaced."
                 )
             entries = payload["files"]
+            self._paths = [entry["path"] for entry in entries]
+            self._secrets = [(entry["content"], entry.get("public", "")) for entry in entries if entry.get("secret")]
             changes = self._compare(entries)
             if changes:
                 self._validate_staged(entries, changes, payload.get("validate_tree"))
@@ -267,8 +298,8 @@ class ConfigTree:
             raise ConfigTreeError(f"{e}\nNothing was changed.", **e.details) from None
         except OSError as e:
             raise ConfigTreeError(f"{e.filename or 'config_tree'}: {e.strerror}.\nNothing was changed.") from e
-        known = {entry["path"] for entry in entries}
-        for path in list(known):
+        known = set(self._paths)
+        for path in self._paths:
             while path != "/":
                 path = os.path.dirname(path)
                 known.add(path)
@@ -461,13 +492,12 @@ class ConfigTree:
         if not single and not (validate_tree and changed):
             return
         root = os.path.join(self.run_dir, self.token)
-        paths = [entry["path"] for entry in entries]
         try:
             self._stage_tree(root, entries, {change.path: change for change in changes})
             for change in single:
-                self._validate(change.entry["validate"], f"{change.path} is not valid", root + change.path, root, paths)
+                self._validate(change.entry["validate"], f"{change.path} is not valid", root + change.path, root)
             if validate_tree and changed:
-                self._validate(validate_tree, "The new configuration is not valid", root, root, paths)
+                self._validate(validate_tree, "The new configuration is not valid", root, root)
         finally:
             remove_any(root)
 
@@ -510,7 +540,7 @@ class ConfigTree:
         self.skipped.append(f"{shlex.join(command)}: {command[0]} is not installed")
         return None
 
-    def _validate(self, command, what, place, root, paths):
+    def _validate(self, command, what, place, root):
         """Run one validator with `place` for %s; `root` is what its messages must not show."""
         env = self._program(command)
         if env is None:
@@ -538,7 +568,9 @@ class ConfigTree:
                 output = output.replace(name + "/", "/").replace(name, "/")
         if len(output) > OUTPUT_CHARACTERS:
             output = output[:OUTPUT_CHARACTERS] + "\n[more]"
-        path, line = locate(output, paths)
+        # Here, and not on the controller: Ansible keeps copies of a message that leaves the host.
+        output = redact(output, self._secrets, self._paths)
+        path, line = locate(output, self._paths)
         if root and place != root:
             path = place[len(root) :]
         raise ConfigTreeError(
@@ -577,8 +609,7 @@ class ConfigTree:
                 self._swap(change, step)
             self._sync(steps)
             if live:
-                paths = [change.path for change in changes]
-                self._validate(live, "The new configuration is not valid", None, None, paths)
+                self._validate(live, "The new configuration is not valid", None, None)
             self._write_state(self.journal_file, {**journal, "done": True})
         except BaseException as e:
             try:

@@ -188,30 +188,3 @@ def check_serial(entry):
                 f"files[{entry['path']!r}]: serial: its text has {entry['serial']!r} {count} times; "
                 "it has to be there once"
             )
-
-
-def _words(text):
-    """The words of a text, each whole and in its parts, that are worth hiding: of a validator's output."""
-    whole = re.split(r"[\s\"'`,;(){}<>\[\]]+", text)
-    parts = re.split(r"\W+", text)
-    return {word for word in (*whole, *parts) if len(word) >= 4 and not (word.isdecimal() and len(word) < 6)}
-
-
-def redact(output, secrets, paths):
-    """A validator's output without the words of secret files.
-
-    `secrets` are pairs of a secret file's text and of what in it is none: its template. The managed `paths` stay.
-    """
-    hidden = set()
-    for text, public in secrets:
-        hidden |= _words(text) - _words(public)
-    hidden -= set(paths)
-    if not hidden:
-        return output
-    kept = set(paths)
-    # A long word is hidden inside another one, too. A short one would hide parts of what the validator has to say.
-    pattern = "|".join(
-        re.escape(word) if len(word) >= 8 or word in kept else rf"(?<!\w){re.escape(word)}(?!\w)"
-        for word in sorted(hidden | kept, key=len, reverse=True)
-    )
-    return re.sub(pattern, lambda match: match[0] if match[0] in kept else "[secret]", output)

@@ -26,6 +26,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree imp
     locate,
     next_serial,
     pack,
+    redact,
     unpack,
     with_serial,
 )
@@ -579,6 +580,44 @@ def test_no_shell_sees_a_validator(place, tmp_path):
 )
 def test_locate(output, expected):
     assert locate(output, ["/etc/a.conf", "/etc/a.conf.d/x"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("/etc/key.conf:12: unknown option 'hunter2x'", "/etc/key.conf:12: unknown option '[secret]'"),
+        ("bad value aGVs+bG8/d29ybGQ=", "bad value [secret]"),
+        ('near \\"hunter2x\\"', 'near \\"[secret]\\"'),
+        ("password is wrong on line 12", "password is wrong on line 12"),
+        ("1234567 and 12", "[secret] and 12"),
+        ("xhunter2xx", "x[secret]x"),
+        ("pass passable (pass)", "[secret] passable ([secret])"),
+        ("", ""),
+    ],
+)
+def test_redact(output, expected):
+    text = 'password = "hunter2x"; # /etc/key.conf\nkey aGVs+bG8/d29ybGQ=\npin 1234567 12\npass'
+    template = 'password = "{{ password }}"; # /etc/key.conf\nkey {{ key }}\npin {{ pin }}\n'
+    assert redact(output, [(text, template)], ["/etc/key.conf"]) == expected
+
+
+def test_redact_without_a_template_hides_every_word_but_the_paths():
+    secrets = [("unknown option in /etc/key.conf", "")]
+    output = "/etc/key.conf:3: unknown option"
+    assert redact(output, secrets, ["/etc/key.conf"]) == "/etc/key.conf:3: [secret] [secret]"
+    assert redact(output, [], ["/etc/key.conf"]) == output
+
+
+def test_a_validator_that_quotes_a_secret(place):
+    loud = ["sh", "-c", 'cat "$1"; exit 1', "sh"]
+    template = "user = admin\npassword = {{ password }}\n"
+    text = f"user = admin\npassword = {SECRET}\n"
+    key = place.file("key", text, mode="0600", secret=True, public=template)
+    for files, live in (([{**key, "validate": [*loud, "%s"]}], None), ([key], [*loud, place.path("key")])):
+        with pytest.raises(ConfigTreeError) as e:
+            place.apply(files, validate_live=live)
+        assert e.value.details["output"] == "user = admin\npassword = [secret]"
+        assert SECRET not in str(e.value)
 
 
 # -- what goes wrong on the way -------------------------------------------------------------------------------------

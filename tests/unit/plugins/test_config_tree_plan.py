@@ -13,7 +13,6 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.config_tree imp
     destination,
     destinations,
     plan,
-    redact,
 )
 
 
@@ -210,29 +209,3 @@ def test_check_serial(content, count):
     with pytest.raises(ValueError) as e:
         check_serial({"path": "/a", "serial": "@S@", "content": content})
     assert str(e.value) == f"files['/a']: serial: its text has '@S@' {count} times; it has to be there once"
-
-
-@pytest.mark.parametrize(
-    ("output", "expected"),
-    [
-        ("/etc/key.conf:12: unknown option 'hunter2x'", "/etc/key.conf:12: unknown option '[secret]'"),
-        ("bad value aGVs+bG8/d29ybGQ=", "bad value [secret]"),
-        ('near \\"hunter2x\\"', 'near \\"[secret]\\"'),
-        ("password is wrong on line 12", "password is wrong on line 12"),
-        ("1234567 and 12", "[secret] and 12"),
-        ("xhunter2xx", "x[secret]x"),
-        ("pass passable (pass)", "[secret] passable ([secret])"),
-        ("", ""),
-    ],
-)
-def test_redact(output, expected):
-    text = 'password = "hunter2x"; # /etc/key.conf\nkey aGVs+bG8/d29ybGQ=\npin 1234567 12\npass'
-    template = 'password = "{{ password }}"; # /etc/key.conf\nkey {{ key }}\npin {{ pin }}\n'
-    assert redact(output, [(text, template)], ["/etc/key.conf"]) == expected
-
-
-def test_redact_without_a_template_hides_every_word_but_the_paths():
-    secrets = [("unknown option in /etc/key.conf", "")]
-    output = "/etc/key.conf:3: unknown option"
-    assert redact(output, secrets, ["/etc/key.conf"]) == "/etc/key.conf:3: [secret] [secret]"
-    assert redact(output, [], ["/etc/key.conf"]) == output
