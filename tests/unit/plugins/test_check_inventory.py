@@ -103,8 +103,8 @@ CASES = {
         "name another host"]),
     "set_undefined": ({**GOOD, "dns_days": "{{ nowhere }}"}, [
         "dns_days: cannot be evaluated: 'nowhere' is undefined; set what is undefined, or correct its name"]),
-    "null": ({**GOOD, "xmpp_domain": None}, [
-        "xmpp_domain: is not set. The domain of the accounts, as in user@example.org; write for example 'example.org'"]),
+    "null": ({**GOOD, "xmpp_admins": None}, [
+        "xmpp_admins: is not set. Who administers it; write for example ['juliet@example.org']"]),
     "secrets": ({**GOOD, "xmpp_password": "hunter2", "keys_list": [{"key": "hunter2"}],
                  "updates_token": "{{ 'hunter2' | magicbroccoli.xmpp.reboot_window }}"}, [
         "xmpp_password: its value is wrong, and not shown because it is secret",
