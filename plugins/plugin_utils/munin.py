@@ -1,0 +1,53 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The plugins of a munin node, which are links in one directory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+LINKS = "/etc/munin/plugins/"
+DEBIAN = "/usr/share/munin/plugins/"
+PROSODY = "/usr/local/lib/munin/plugins/prosody_"
+GRAPHS = ("c2s", "s2s", "stanzas", "uptime")
+# What munin-node itself takes for the name of a plugin (Munin::Node::Service).
+NAME = re.compile(r"[-\w.:]+", re.ASCII)
+
+
+def _names(label, value, example):
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ValueError(f"{label}: {value!r} is not a list; write for example {example}")
+    return [_name(label, name) for name in value]
+
+
+def _name(label, name):
+    if not isinstance(name, str) or not NAME.fullmatch(name) or name.startswith("."):
+        raise ValueError(
+            f"{label}: {name!r} is not the name of a plugin; write letters, digits, underscores, hyphens, dots "
+            "and colons, not beginning with a dot")
+    return str(name)
+
+
+def munin_links(plugins, interfaces=(), prosody=(), extra=None):
+    """Returns the names of the plugins, sorted, and their links as config_tree takes them."""
+    targets = {name: DEBIAN + name for name in _names("plugins", plugins, "['cpu', 'load']")}
+    for name in _names("interfaces", interfaces, "['eth0']"):
+        targets["if_" + name] = DEBIAN + "if_"
+    for graph in _names("prosody", prosody, list(GRAPHS)):
+        if graph not in GRAPHS:
+            raise ValueError(f"prosody: {graph!r} is not a graph of Prosody; write one of {', '.join(GRAPHS)}")
+        targets["prosody_" + graph] = PROSODY
+    extra = {} if extra is None else extra
+    if not isinstance(extra, Mapping):
+        raise ValueError(f"extra: {extra!r} is not a dictionary; write for example {{'ping_a': '/opt/munin/ping_'}}")
+    for name, target in extra.items():
+        if not isinstance(target, str) or not target.startswith("/"):
+            raise ValueError(
+                f"extra.{name}: {target!r} is not the path of a program; write it from the root, for example "
+                "'/usr/local/lib/munin/plugins/ping_'")
+        targets[_name("extra", name)] = str(target)
+    names = sorted(targets)
+    return {"names": names, "files": {LINKS + name: {"state": "link", "target": targets[name]} for name in names}}
