@@ -270,6 +270,18 @@ def test_every_kind_of_change(place):
     assert place.leftovers() == []
 
 
+@pytest.mark.parametrize("attributes", [{"owner": "daemon"}, {"group": "daemon"}, {"owner": "1", "group": "1"}])
+@pytest.mark.parametrize("state", ["file", "directory", "link"])
+def test_an_owner_alone_is_a_change(place, state, attributes):
+    entry = place.file("a", "x") if state == "file" else place.other("a", state, target="x")
+    place.apply([entry])
+    changed = [{**entry, **attributes}]
+    assert place.apply(changed)["paths"] == [place.path("a")]
+    st = os.lstat(place.root / "a")
+    assert (st.st_uid, st.st_gid) == ("owner" in attributes, "group" in attributes)
+    assert place.apply(changed)["changed"] is False
+
+
 def test_a_second_run_changes_nothing(place):
     files = every_kind(place)
     place.apply(files)
