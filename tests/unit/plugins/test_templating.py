@@ -1,0 +1,70 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The filters and tests as templates call them: by their full names, with lazy, tagged and encrypted values."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import ansible_collections.magicbroccoli.xmpp as collection
+import pytest
+from ansible.parsing.vault import VaultLib, VaultSecret
+
+SECRET = 'hun"ter\n]]'
+NAME = "magicbroccoli.xmpp"
+VARIABLES = {
+    "parent": "example.org",
+    "components": {"muc": "muc.{{ parent }}"},
+    "data": {"a": "{{ parent }}", "l": ["{{ secret }}", 1, "{{ 2 + 3 }}", True, 1.5], "n": None},
+    "state": {"packages": {"bash": "5"}, "units": {}, "check_mode": False, "apt": True},
+    "zones": f"{{{{ parent | {NAME}.dns_zones(hostname='rosewood.' ~ parent, addresses=['198.51.100.10'], "
+             f"components=components, certificate='/c.pem') }}}}",
+    "rules": [{"name": "a", "protocol": "tcp", "ports": ["{{ 5000 + 222 }}"], "rate": 1, "burst": 1}],
+}
+CASES = {
+    f"data | {NAME}.to_lua(indent=0)": '{ a = "example.org", l = { "hun\\"ter\\n]]", 1, 5, true, 1.5 } }',
+    f"data.l | map('string') | {NAME}.to_lua(indent=0)": '{ "hun\\"ter\\n]]", "1", "5", "True", "1.5" }',
+    f"[secret] | select | {NAME}.to_lua(0)": '{ "hun\\"ter\\n]]" }',
+    f"{{'a': secret}} | {NAME}.to_lua_assignments": 'a = "hun\\"ter\\n]]"\n',
+    f"parent | {NAME}.certificate_names(components=components)": ["example.org", "muc.example.org"],
+    "zones[0].records | selectattr('type', 'eq', 'TLSA') | map(attribute='name') | first": "_5222._tcp.rosewood",
+    f"zones | map('{NAME}.dns_zone_file', pins={{'/c.pem': 'ab' * 32}}) | first | regex_search('_443._tcp IN .*')":
+        "_443._tcp IN TLSA 3 1 1 " + "ab" * 32,
+    f"(['web'] | {NAME}.firewall_rules)[1].ports": [80, 443],
+    f"(rules | {NAME}.nftables_rules).rules | last": "tcp dport { 5222 } ct state new counter accept",
+    f"('23:00-01:00' | {NAME}.reboot_window).minutes": 120,
+    f"['bash'] is {NAME}.missing_on(state)": False,
+    f"['bash', 'nginx'] is {NAME}.missing_on(state)": True,
+    f"['nginx.service'] is {NAME}.stopped_on(state)": True,
+    f"['nginx.service'] is {NAME}.stopped_on(state, enabled_only=true)": True,
+}
+
+
+@pytest.fixture(scope="module")
+def values(tmp_path_factory):
+    top = tmp_path_factory.mktemp("play")
+    (top / "password").write_text("test")
+    text = VaultLib().encrypt(SECRET, secret=VaultSecret(b"test")).decode()
+    (top / "vars.yml").write_text(
+        json.dumps(VARIABLES)[:-1] + ', "secret": !vault "' + text.replace("\n", "\\n") + '"}')
+    (top / "play.json").write_text(json.dumps([{
+        "hosts": "localhost", "gather_facts": False, "vars_files": ["vars.yml"],
+        "tasks": [{"ansible.builtin.debug": {"msg": ["{{ " + case + " }}" for case in CASES]}}]}]))
+    home = pathlib.Path(collection.__path__[0]).parents[2]
+    done = subprocess.run(
+        [pathlib.Path(sys.executable).parent / "ansible-playbook", "-i", "localhost,", "-c", "local",
+         "--vault-password-file", top / "password", top / "play.json"],
+        capture_output=True, text=True, check=False, cwd=top, env={
+            **os.environ, "ANSIBLE_COLLECTIONS_PATH": str(home), "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    body = done.stdout[done.stdout.index("=> {") + 3:done.stdout.index("PLAY RECAP")]
+    return dict(zip(CASES, json.loads(body)["msg"], strict=True))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_value(values, case):
+    assert values[case] == CASES[case]
