@@ -727,6 +727,16 @@ def test_a_state_directory_that_others_can_write_to_is_refused(place):
     assert place.snapshot() == {}
 
 
+def test_without_root_it_says_so(place):
+    os.seteuid(65534)
+    try:
+        with pytest.raises(ConfigTreeError, match="config_tree needs root: set `become: true`"):
+            place.apply([place.file("a", "1")])
+    finally:
+        os.seteuid(0)
+    assert place.snapshot() == {}
+
+
 # -- killed ---------------------------------------------------------------------------------------------------------
 
 EVENTS = {
