@@ -1,0 +1,130 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The two hosts, the accounts, and the clients that the tests use from outside."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import testinfra
+import yaml
+
+TOP = Path(__file__).resolve().parents[3]
+LAB = TOP / ".cache/lab"
+INVENTORY = TOP / "molecule/default/inventory"
+HOSTS = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["hosts"]
+
+DOMAIN = "broccoli.test"
+HOSTNAME = "rosewood.broccoli.test"
+ADDRESS = HOSTS[HOSTNAME]["ansible_host"]
+COMPONENTS = ["conference.broccoli.test", "proxy.broccoli.test", "upload.broccoli.test"]
+
+
+class Host:
+    """A host of the lab, by ssh."""
+
+    def __init__(self, name: str):
+        # testinfra leaves the templates of an inventory as they are, so it cannot find the lab's key there.
+        self.testinfra = testinfra.get_host(
+            f"ssh://root@{HOSTS[name]['ansible_host']}",
+            ssh_identity_file=str(LAB / "id_ed25519"),
+            ssh_extra_args=f"-o UserKnownHostsFile={LAB / 'known_hosts'}",
+            controlpersist=300,
+        )
+
+    def run(self, command: str, *, stdin: str | None = None):
+        """Run a shell command; the result has rc, stdout and stderr."""
+        if stdin is not None:
+            command = f"printf %s {shlex.quote(stdin)} | {command}"
+        return self.testinfra.run(command)
+
+    def out(self, command: str, *, stdin: str | None = None) -> str:
+        """Run a shell command that has to succeed, and return what it prints."""
+        result = self.run(command, stdin=stdin)
+        assert result.rc == 0, f"{command}\nended with {result.rc}:\n{result.stdout}{result.stderr}"
+        return result.stdout.strip()
+
+
+@dataclass
+class Account:
+    jid: str
+    password: str
+
+    def by(self, via: str = "tcp") -> dict:
+        return {"jid": self.jid, "password": self.password, "via": via}
+
+
+@pytest.fixture(scope="session")
+def rosewood() -> Host:
+    """The host under test."""
+    return Host(HOSTNAME)
+
+
+@pytest.fixture(scope="session")
+def internet(rosewood: Host) -> Host:
+    """The rest of the world, which has got the DS record of the domain from its operator."""
+    world = Host("internet.test")
+    ds = rosewood.out(f"/usr/local/sbin/bind-ds-records {DOMAIN}")
+    script = f"cat > /var/lib/world/dsset-{DOMAIN}. && world-sign && systemctl reload nsd && systemctl restart unbound"
+    world.out(f"sh -c {shlex.quote(script)}", stdin=ds + "\n")
+    return world
+
+
+@pytest.fixture(scope="session")
+def client(internet: Host) -> Callable[..., dict]:
+    """Give xmpp_client.py on internet.test a job, and return its answer."""
+
+    def run(do: str, **job: object) -> dict:
+        answer = internet.out("python3 /usr/local/lib/world/xmpp_client.py", stdin=json.dumps({"do": do, **job}))
+        print(f"{do}: {answer}")
+        return json.loads(answer)
+
+    return run
+
+
+def create(host: Host, name: str, domain: str, options: str = "") -> Account:
+    account = Account(f"{name}-{secrets.token_hex(3)}@{domain}", secrets.token_urlsafe(18))
+    host.out(f"prosodyctl {options} adduser {account.jid}", stdin=f"{account.password}\n" * 2)
+    return account
+
+
+@pytest.fixture(scope="session")
+def accounts(rosewood: Host, internet: Host) -> dict[str, Account]:
+    """Alice and bob on the host under test, carol on the honest server, mallory on the self-signed one."""
+    return {
+        "alice": create(rosewood, "alice", DOMAIN),
+        "bob": create(rosewood, "bob", DOMAIN),
+        "carol": create(internet, "carol", "honest.test", "--config /etc/peer/honest.cfg.lua"),
+        "mallory": create(internet, "mallory", "selfsigned.test", "--config /etc/peer/selfsigned.cfg.lua"),
+    }
+
+
+@pytest.fixture(scope="session")
+def site() -> Callable[..., subprocess.CompletedProcess]:
+    """Run the site playbook as an operator does, with other variables or another inventory."""
+
+    def run(*arguments: str, inventory: Path = INVENTORY) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [
+                "ansible-playbook",
+                f"--inventory={inventory}",
+                f"--inventory={TOP / 'molecule/shared/inventory'}",
+                "magicbroccoli.xmpp.site",
+                *("--extra-vars", f"site_hosts={HOSTNAME}"),
+                *arguments,
+            ],
+            cwd=TOP,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,90 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Clients get in with the right password, by SCRAM over TLS, in every way that is promised, and in no other."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from conftest import ADDRESS, DOMAIN
+
+WAYS = ["tcp", "tls", "bosh", "websocket"]
+PLUS = ["SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"]
+# Behind nginx there is no TLS of Prosody's own that a channel could be bound to.
+MECHANISMS = {"tcp": PLUS, "tls": PLUS, "bosh": PLUS[:1], "websocket": PLUS[:1]}
+
+
+def go_sendxmpp(internet, account, options, password=None):
+    """A client that many people use, pinned to channel binding over TLS 1.3."""
+    return internet.run(
+        "go-sendxmpp --suppress-root-warning --scram-mech-pinning SCRAM-SHA-1-PLUS --tls-version 13 "
+        f"--username {account.jid} --password {shlex.quote(password or account.password)} {options}",
+        stdin="Hello by go-sendxmpp",
+    )
+
+
+@pytest.mark.parametrize("direct", ["", "--tls"], ids=["starttls", "direct-tls"])
+def test_scram_sha_1_plus_over_tls_1_3(internet, accounts, client, direct):
+    alice, bob = accounts["alice"], accounts["bob"]
+    sent = go_sendxmpp(internet, alice, f"{direct} {bob.jid}")
+    assert sent.rc == 0, sent.stderr
+    got = client("receive", account=bob.by())
+    assert got["from"].startswith(alice.jid)
+    assert got["body"].strip() == "Hello by go-sendxmpp"
+
+
+def test_wrong_password_with_plus(internet, accounts):
+    result = go_sendxmpp(internet, accounts["alice"], accounts["bob"].jid, password="wrong")
+    print(result.rc, result.stderr.strip())
+    assert result.rc != 0
+    assert "not-authorized" in result.stderr or "auth" in result.stderr.lower()
+
+
+@pytest.mark.parametrize("via", WAYS)
+def test_login(accounts, client, via):
+    session = client("login", account=accounts["alice"].by(via))
+    assert session["jid"].startswith(f"{accounts['alice'].jid}/")
+    assert session["mechanisms"] == MECHANISMS[via]
+    assert session["tls"] == "TLSv1.3"
+    # Before TLS nothing is offered but TLS.
+    assert session["before_tls"] == (["starttls"] if via == "tcp" else [])
+
+
+@pytest.mark.parametrize("via", WAYS)
+def test_wrong_password(accounts, client, via):
+    account = accounts["alice"].by(via)
+    assert "jid" in client("login", account=account)
+    assert client("login", account=account | {"password": "wrong"}) == {"refused": "not-authorized"}
+
+
+@pytest.mark.parametrize("via", WAYS)
+def test_message_each_way(accounts, client, via):
+    for sender, receiver in (("alice", "bob"), ("bob", "alice")):
+        talk = client("talk", sender=accounts[sender].by(via), receiver=accounts[receiver].by("tcp"))
+        assert talk["received"] == talk["sent"]
+        assert talk["from"].startswith(accounts[sender].jid)
+
+
+@pytest.mark.parametrize(("port", "namespace", "send", "refusal"), [
+    (5222, "jabber:client", "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'>biwsbj1hLHI9YQ==</auth>",
+     "failure/encryption-required"),
+    (5269, "jabber:server", "<db:result from='honest.test' to='broccoli.test'>key</db:result>", "error/"),
+], ids=["c2s", "s2s"])
+def test_unencrypted_stream_is_refused(client, port, namespace, send, refusal):
+    other = "honest.test" if port == 5269 else DOMAIN
+    stream = client("plain", address=ADDRESS, port=port, namespace=namespace, to=DOMAIN, send=send, **{"from": other})
+    assert stream["features"] == ["starttls"]
+    assert stream["answers"], "no answer"
+    assert stream["answers"][0].startswith(refusal)
+    assert all(answer.startswith(("failure/", "error/")) for answer in stream["answers"])
+
+
+@pytest.mark.parametrize("port", [5223, 5270, 443])
+def test_nothing_without_tls(client, port):
+    stream = client("plain", address=ADDRESS, port=port, namespace="jabber:client", to=DOMAIN, send="", **{"from": DOMAIN})
+    assert stream["features"] == stream["answers"] == []
+    assert stream["closed"] or "not_xml" in stream
+    if port == 443:
+        assert stream["not_xml"].startswith(("HTTP/1.1 400", "<html>"))
