@@ -15,19 +15,22 @@ import subprocess
 
 DPKG_FORMAT = "${db:Status-Status}\t${db:Status-Want}\t${db:Status-Eflag}\t${Package}\t${Architecture}\t${Version}\n"
 DPKG_QUERY = ("dpkg-query", "-W", "-f", DPKG_FORMAT)
-UNIT_TYPES = "service,timer,socket,path"
-LIST_FILES = ("systemctl", "list-unit-files", "--no-legend", "--no-pager", "--plain", "--type=" + UNIT_TYPES)
-LIST_UNITS = ("systemctl", "list-units", "--all", "--no-legend", "--no-pager", "--plain", "--full",
-              "--type=" + UNIT_TYPES)
+# Only loaded units: `systemctl list-unit-files` takes half a second, because it looks into every unit file twice.
+SHOW_UNITS = ("systemctl", "show", "--no-pager", "--property=Names,LoadState,ActiveState,UnitFileState",
+              "*.service", "*.timer", "*.socket", "*.path")
+UNIT_NAME = re.compile(r".+(?<!@)\.(service|timer|socket|path)")
 
 # The states for which `systemctl is-enabled` exits with 0 (systemctl(1), table 1).
 ENABLED_STATES = frozenset(
     ["enabled", "enabled-runtime", "static", "alias", "indirect", "generated", "transient"]
 )
-# An instance has no unit file of its own: it is enabled by a symbolic link in one of these.
-WANTS_ROOTS = ("etc/systemd/system", "run/systemd/system", "run/systemd/generator", "run/systemd/generator.early",
-               "run/systemd/generator.late")
-ALIAS_ROOTS = ("etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system")
+# Where unit files are, the first one wins (systemd.unit(5), "Unit File Load Path").
+GENERATED = ("run/systemd/generator.early", "run/systemd/generator", "run/systemd/generator.late")
+CONFIGURED = ("etc/systemd/system", "run/systemd/system")
+UNIT_PATHS = (GENERATED[0], *CONFIGURED, GENERATED[1], "usr/local/lib/systemd/system", "usr/lib/systemd/system",
+              GENERATED[2])
+# A unit file without one of these cannot be enabled: it is static, or enabled by another one (systemd.unit(5)).
+INSTALLABLE = re.compile(r"^\s*(WantedBy|RequiredBy|UpheldBy|Alias)\s*=\s*\S", re.MULTILINE)
 
 
 class HostStateError(Exception):
@@ -60,75 +63,66 @@ def parse_packages(text):
     return packages
 
 
-def parse_unit_files(text):
-    """Turns the output of LIST_FILES into unit → state of its unit file."""
-    states = {}
-    for line in text.splitlines():
-        fields = line.split()
-        if len(fields) >= 2:
-            states[fields[0]] = fields[1]
-    return states
-
-
 def parse_units(text):
-    """Turns the output of LIST_UNITS into unit → (load state, active state)."""
-    states = {}
-    for line in text.splitlines():
-        fields = line.split()
-        # A failed or missing unit is marked with a bullet where --plain is not honoured.
-        if fields and fields[0] in ("●", "*", "○", "×"):
-            fields = fields[1:]
-        if len(fields) >= 3:
-            states[fields[0]] = (fields[1], fields[2])
-    return states
-
-
-def join_units(unit_files, units, wanted, aliases):
-    """Joins what systemd says of unit files and of loaded units.
-
-    wanted are the names that a .wants or .requires directory links to, aliases maps an alias to the unit it means.
-    """
-    states = {}
-    for name, state in unit_files.items():
-        states[name] = {"active": False, "enabled": state in ENABLED_STATES, "failed": False}
-    for name, (load, active) in units.items():
-        if load in ("not-found", "bad-setting", "error") and active not in ("active", "reloading", "failed"):
+    """Turns the output of SHOW_UNITS into unit → active, enabled, failed; a unit is there by each of its names."""
+    units = {}
+    for block in text.split("\n\n"):
+        fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        active = fields.get("ActiveState")
+        # Another unit may name one that is not there.
+        if fields.get("LoadState") == "not-found" and active == "inactive":
             continue
-        if name not in states:
-            states[name] = {"active": False, "enabled": name in wanted, "failed": False}
-        states[name]["active"] = active in ("active", "reloading")
-        states[name]["failed"] = active == "failed"
+        for name in fields.get("Names", "").split():
+            units[name] = {
+                "active": active in ("active", "reloading", "refreshing"),
+                "enabled": fields.get("UnitFileState") in ENABLED_STATES,
+                "failed": active == "failed",
+            }
+    return units
+
+
+def _entries(root, directory):
+    try:
+        return sorted(os.scandir(os.path.join(root, directory)), key=lambda entry: entry.name)
+    except OSError:
+        return []
+
+
+def _read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def read_unit_files(root, loaded):
+    """Tells of the unit files whose units systemd has not loaded whether they are enabled; they are not active."""
+    files, linked, aliases = {}, set(), {}
+    for directory in UNIT_PATHS:
+        for entry in _entries(root, directory):
+            if directory in (*GENERATED, *CONFIGURED) and entry.name.endswith((".wants", ".requires", ".upholds")):
+                linked.update(os.listdir(entry.path) if entry.is_dir() else [])
+            elif UNIT_NAME.fullmatch(entry.name) and entry.name not in files:
+                files[entry.name] = (directory, entry.path)
+                target = os.path.basename(os.readlink(entry.path)) if entry.is_symlink() else entry.name
+                # A link to /dev/null masks a unit; one of the same name is a unit file kept elsewhere.
+                if target not in ("null", entry.name):
+                    aliases[entry.name] = target
+                    if directory in CONFIGURED:
+                        linked.add(target)
+    units = {}
+    for name, (directory, path) in files.items():
+        if name not in loaded and name not in aliases:
+            text = _read(path)
+            enabled = text != "" and (
+                name in linked or directory in GENERATED or INSTALLABLE.search(text) is None)
+            units[name] = {"active": False, "enabled": enabled, "failed": False}
     for alias, name in aliases.items():
-        if name in states:
-            states[alias] = dict(states[name])
-    return states
-
-
-def read_links(root="/"):
-    """Returns the names that units want, and the aliases among the unit files."""
-    wanted = set()
-    aliases = {}
-    for directory in WANTS_ROOTS:
-        try:
-            entries = list(os.scandir(os.path.join(root, directory)))
-        except OSError:
-            continue
-        for entry in entries:
-            if entry.name.endswith((".wants", ".requires")) and entry.is_dir():
-                wanted.update(os.listdir(entry.path))
-    for directory in ALIAS_ROOTS:
-        try:
-            entries = list(os.scandir(os.path.join(root, directory)))
-        except OSError:
-            continue
-        for entry in entries:
-            if not entry.is_symlink() or not re.search(r"\.(service|timer|socket|path)$", entry.name):
-                continue
-            target = os.path.basename(os.readlink(entry.path))
-            # A link to /dev/null masks the unit; a link of the same name is a unit file kept elsewhere.
-            if target not in ("null", entry.name):
-                aliases.setdefault(entry.name, target)
-    return wanted, aliases
+        state = loaded.get(name) or units.get(name)
+        if state and alias not in loaded:
+            units[alias] = dict(state)
+    return units
 
 
 def read_names(path):
@@ -144,8 +138,8 @@ def host_state(check_mode, root="/", runner=run):
     packages = parse_packages(runner(DPKG_QUERY))
     units = {}
     if os.path.isdir(os.path.join(root, "run/systemd/system")):
-        wanted, aliases = read_links(root)
-        units = join_units(parse_unit_files(runner(LIST_FILES)), parse_units(runner(LIST_UNITS)), wanted, aliases)
+        units = parse_units(runner(SHOW_UNITS))
+        units.update(read_unit_files(root, units))
     return {
         "packages": packages,
         "units": units,

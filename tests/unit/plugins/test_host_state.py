@@ -24,32 +24,23 @@ PACKAGES = (
     "installed\tinstall\treinstreq\tcoturn\tamd64\t4.6.1-2\n"
     "not-installed\tunknown\tok\tgpm\tamd64\t\n"
 )
-UNIT_FILES = (
-    "nginx.service            enabled         enabled\n"
-    "ssh.service              disabled        enabled\n"
-    "ssh.socket               enabled         enabled\n"
-    "sshd.service             alias           -\n"
-    "systemd-journald.service static          -\n"
-    "systemd-timesyncd.service masked         enabled\n"
-    "apt-daily.timer          enabled         enabled\n"
-    "linked.service           linked          enabled\n"
-    "munin.service            generated       -\n"
-    "postgresql@.service      indirect        enabled\n"
-    "container-getty@.service static          -\n"
-    "broken.service           enabled         enabled\n"
-)
-UNITS = (
-    "nginx.service              loaded    active   running A high performance web server\n"
-    "ssh.service                loaded    active   running OpenBSD Secure Shell server\n"
-    "systemd-journald.service   loaded    active   running Journal Service\n"
-    "apt-daily.timer            loaded    inactive dead    Daily apt download activities\n"
-    "postgresql@17-main.service loaded    active   running PostgreSQL Cluster 17-main\n"
-    "getty@tty1.service         loaded    active   running Getty on tty1\n"
-    "● broken.service           loaded    failed   failed  Breaks\n"
-    "● auditd.service           not-found inactive dead    auditd.service\n"
-    "bind9.service              not-found failed   failed  bind9.service\n"
-    "starting.service           loaded    activating start Starts\n"
-)
+UNITS = "\n".join(
+    f"Names={names}\nLoadState={load}\nActiveState={active}\nUnitFileState={file}\n" for names, load, active, file in [
+        ("nginx.service", "loaded", "active", "enabled"),
+        ("ssh.service sshd.service", "loaded", "active", "disabled"),
+        ("systemd-journald.service", "loaded", "active", "static"),
+        ("systemd-timesyncd.service", "masked", "inactive", "masked"),
+        ("apt-daily.timer", "loaded", "inactive", "enabled"),
+        ("linked.service", "loaded", "inactive", "linked"),
+        ("munin.service", "loaded", "reloading", "generated"),
+        ("postgresql@17-main.service", "loaded", "active", "enabled-runtime"),
+        ("broken.service", "loaded", "failed", "enabled"),
+        ("auditd.service", "not-found", "inactive", ""),
+        ("bind9.service", "not-found", "failed", ""),
+        ("starting.service", "loaded", "activating", "indirect"),
+        ("run-u7.service", "loaded", "active", "transient"),
+    ])
+INSTALL = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
 
 
 def state(active, enabled, failed=False):
@@ -57,21 +48,30 @@ def state(active, enabled, failed=False):
 
 
 def recorded(command):
-    return {reader.DPKG_QUERY: PACKAGES, reader.LIST_FILES: UNIT_FILES, reader.LIST_UNITS: UNITS}[command]
+    return {reader.DPKG_QUERY: PACKAGES, reader.SHOW_UNITS: UNITS}[command]
 
 
 @pytest.fixture
 def root(tmp_path):
     for directory in ("etc/systemd/system/multi-user.target.wants", "run/systemd/system", "usr/bin",
-                      "run/systemd/generator/postgresql.service.wants", "usr/lib/systemd/system"):
+                      "run/systemd/generator", "run/systemd/generator.late", "usr/lib/systemd/system/x.target.wants"):
         (tmp_path / directory).mkdir(parents=True)
     (tmp_path / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nprosody:x:104:110::/:/bin/false\n+::::::\n\n")
     (tmp_path / "etc/group").write_text("root:x:0:\nssl-cert:x:110:prosody\n")
     (tmp_path / "usr/bin/python3").touch()
-    (tmp_path / "etc/systemd/system/sshd.service").symlink_to("/usr/lib/systemd/system/ssh.service")
-    (tmp_path / "etc/systemd/system/systemd-timesyncd.service").symlink_to("/dev/null")
-    (tmp_path / "run/systemd/generator/postgresql.service.wants/postgresql@17-main.service").symlink_to(
-        "/usr/lib/systemd/system/postgresql@.service")
+    etc, shipped = tmp_path / "etc/systemd/system", tmp_path / "usr/lib/systemd/system"
+    for name in ("idle.service", "wanted.service", "aliased.service", "hidden.service", "template@.service",
+                 "offered.service", "nginx.service", "readme.txt"):
+        (shipped / name).write_text(INSTALL)
+    (shipped / "static.service").write_text("[Service]\nExecStart=/bin/true\n# WantedBy=x\n")
+    (shipped / "also.socket").write_text("[Install]\nAlso=other.service\n")
+    (shipped / "empty.service").touch()
+    (shipped / "x.target.wants/offered.service").symlink_to("../offered.service")
+    (etc / "multi-user.target.wants/wanted.service").symlink_to("/usr/lib/systemd/system/wanted.service")
+    (etc / "other-name.service").symlink_to("/usr/lib/systemd/system/aliased.service")
+    (etc / "web.service").symlink_to("/usr/lib/systemd/system/nginx.service")
+    (etc / "hidden.service").symlink_to("/dev/null")
+    (tmp_path / "run/systemd/generator.late/sysv.service").write_text("[Service]\n")
     return tmp_path
 
 
@@ -90,18 +90,30 @@ def test_packages_are_those_installed_and_whole():
     ("nginx.service", state(True, True)),
     ("ssh.service", state(True, False)),
     ("sshd.service", state(True, False)),
-    ("ssh.socket", state(False, True)),
     ("systemd-journald.service", state(True, True)),
     ("systemd-timesyncd.service", state(False, False)),
     ("apt-daily.timer", state(False, True)),
     ("linked.service", state(False, False)),
-    ("munin.service", state(False, True)),
+    ("munin.service", state(True, True)),
     ("postgresql@17-main.service", state(True, True)),
-    ("getty@tty1.service", state(True, False)),
     ("broken.service", state(False, True, True)),
     ("bind9.service", state(False, False, True)),
-    ("starting.service", state(False, False)),
+    ("starting.service", state(False, True)),
+    ("run-u7.service", state(True, True)),
     ("auditd.service", None),
+    ("idle.service", state(False, False)),
+    ("wanted.service", state(False, True)),
+    ("offered.service", state(False, False)),
+    ("aliased.service", state(False, True)),
+    ("other-name.service", state(False, True)),
+    ("web.service", state(True, True)),
+    ("hidden.service", state(False, False)),
+    ("static.service", state(False, True)),
+    ("also.socket", state(False, True)),
+    ("empty.service", state(False, False)),
+    ("sysv.service", state(False, True)),
+    ("template@.service", None),
+    ("readme.txt", None),
     ("null", None),
 ])
 def test_unit(root, unit, expected):
