@@ -71,7 +71,7 @@ def root(tmp_path):
     (etc / "other-name.service").symlink_to("/usr/lib/systemd/system/aliased.service")
     (etc / "web.service").symlink_to("/usr/lib/systemd/system/nginx.service")
     (etc / "hidden.service").symlink_to("/dev/null")
-    (tmp_path / "run/systemd/generator.late/sysv.service").write_text("[Service]\n")
+    (tmp_path / "run/systemd/generator.late/sysv.service").write_text(INSTALL)
     return tmp_path
 
 
