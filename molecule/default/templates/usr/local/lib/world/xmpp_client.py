@@ -175,7 +175,7 @@ class Bosh:
         if self.sid:
             self.request(f"sid='{self.sid}' xmpp:restart='true' xmlns:xmpp='urn:xmpp:xbosh' to='{self.domain}'")
         else:
-            self.sid = self.request(f"to='{self.domain}' ver='1.11' hold='1' wait='5' xmpp:version='1.0' "
+            self.sid = self.request(f"to='{self.domain}' ver='1.11' hold='1' wait='1' xmpp:version='1.0' "
                                     "xmlns:xmpp='urn:xmpp:xbosh' xml:lang='en'").get("sid")
         return self.receive()
 
@@ -288,7 +288,7 @@ def plain(job: dict) -> dict:
         depth = 0
         connection.sendall(f"<?xml version='1.0'?><stream:stream to='{job['to']}' from='{job['from']}' version='1.0' "
                            f"xmlns='{namespace}' xmlns:stream='{STREAM}' xmlns:db='jabber:server:dialback'>".encode())
-        connection.settimeout(5)
+        connection.settimeout(3)
         try:
             while data := connection.recv(65536):
                 parser.feed(data)

@@ -1,0 +1,82 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the web front answers: where BOSH and WebSocket are, uploads, and redirects."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import xml.etree.ElementTree as ET
+
+import pytest
+from conftest import DOMAIN
+
+PLACES = {
+    "urn:xmpp:alt-connections:xbosh": f"https://{DOMAIN}/http-bind",
+    "urn:xmpp:alt-connections:websocket": f"wss://{DOMAIN}/xmpp-websocket",
+}
+
+
+def get(internet, url, options=""):
+    """Status, headers by their lower-case names, and body."""
+    text = internet.out(f"curl --silent --show-error --include --max-time 10 {options} {url}")
+    head, _, body = text.replace("\r\n", "\n").partition("\n\n")
+    status, *lines = head.split("\n")
+    return int(status.split()[1]), {k.lower(): v for k, v in (line.split(": ", 1) for line in lines)}, body
+
+
+def test_host_meta(internet):
+    status, headers, body = get(internet, f"https://{DOMAIN}/.well-known/host-meta")
+    assert status == 200
+    assert headers["content-type"].startswith("application/xrd+xml")
+    assert headers["access-control-allow-origin"] == "*"
+    links = ET.fromstring(body).iter("{http://docs.oasis-open.org/ns/xri/xrd-1.0}Link")
+    assert {link.get("rel"): link.get("href") for link in links} == PLACES
+
+
+def test_host_meta_json(internet):
+    status, headers, body = get(internet, f"https://{DOMAIN}/.well-known/host-meta.json")
+    assert status == 200
+    assert headers["content-type"].startswith("application/json")
+    assert headers["access-control-allow-origin"] == "*"
+    assert {link["rel"]: link["href"] for link in json.loads(body)["links"]} == PLACES
+
+
+def test_web_clients_of_other_sites_may_use_bosh(internet):
+    _, headers, _ = get(
+        internet, f"https://{DOMAIN}/http-bind",
+        "--request OPTIONS --header 'Origin: https://client.test' --header 'Access-Control-Request-Method: POST'")
+    assert headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize("name", [DOMAIN, f"upload.{DOMAIN}"])
+@pytest.mark.parametrize("path", ["/", "/http-bind", "/.well-known/host-meta", "/munin/?a=b"])
+def test_http_only_redirects(internet, name, path):
+    status, headers, _ = get(internet, shlex.quote(f"http://{name}{path}"))
+    assert (status, headers["location"]) == (301, f"https://{name}{path}")
+
+
+def test_unknown_name_gets_no_answer(internet):
+    assert internet.run(f"curl --silent --max-time 5 --header 'Host: {DOMAIN}' http://{DOMAIN}/").rc == 0
+    # 52: closed without an answer
+    assert internet.run(f"curl --silent --max-time 5 --header 'Host: unknown.test' http://{DOMAIN}/").rc == 52
+
+
+def test_file_goes_up_and_comes_down(internet, accounts, client):
+    alice, bob = accounts["alice"], accounts["bob"]
+    internet.out("head -c 3000000 /dev/urandom > /tmp/upload.bin")
+    sent = internet.run(
+        "go-sendxmpp --suppress-root-warning --http-upload /tmp/upload.bin "
+        f"--username {alice.jid} --password {shlex.quote(alice.password)} {bob.jid}")
+    assert sent.rc == 0, sent.stdout + sent.stderr
+    url = client("receive", account=bob.by())["body"]
+    assert url.startswith(f"https://upload.{DOMAIN}/")
+    internet.out(f"curl --silent --fail --max-time 20 --output /tmp/download.bin {shlex.quote(url)}")
+    print(internet.out("sha256sum /tmp/upload.bin /tmp/download.bin"))
+    internet.out("cmp /tmp/upload.bin /tmp/download.bin")
+    # A browser shall not run what strangers have uploaded.
+    status, headers, _ = get(internet, shlex.quote(url), "--head")
+    assert status == 200
+    assert "sandbox" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
