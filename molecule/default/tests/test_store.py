@@ -35,8 +35,7 @@ def test_owner_and_mode(rosewood, accounts):
     print(files)
     for line in files:
         owner, mode, _ = line.split(" ", 2)
-        assert owner == "prosody"
-        assert int(mode, 8) & 0o007 == 0
+        assert (owner, mode) == ("prosody", "600")
 
 
 def test_no_password_in_it(rosewood, accounts, client):

@@ -1,0 +1,70 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A wrong inventory stops before the host is touched, and says which variable, what is wrong and what would be right."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import pytest
+from conftest import HOSTNAME, INVENTORY
+
+CASES = {
+    "window": ({"updates_reboot_window": "25:00-05:00"}, ["updates_reboot_window: '25:00-05:00' is not a window", "02:00-05:00"]),
+    "address": ({"xmpp_addresses": ["198.51.100.999"]}, ["xmpp_addresses: '198.51.100.999' is not an IP address", "198.51.100.10"]),
+    "quote": ({"xmpp_domain": 'bro"ccoli.test'}, ["xmpp_domain: 'bro\"ccoli.test' is not a domain name", "'\"' is not allowed",
+                                                 "example.org"]),
+    "newline": ({"xmpp_domain": "broccoli.test\nallow_registration = true"}, ["xmpp_domain: ", "is not a domain name",
+                                                                              "example.org"]),
+    "choice": ({"xmpp_tls_policy": "lax"}, ["xmpp_tls_policy: ", "lax", "strict", "modern"]),
+    "two at once": ({"xmpp_addresses": ["here"], "updates_reboot_window": ""}, ["xmpp_addresses: 'here'", "updates_reboot_window: "]),
+}
+
+
+def asked(rosewood):
+    """How many modules have run on the host: each leaves a line in its journal."""
+    return int(rosewood.out("journalctl --quiet --output cat --grep '^Invoked with' | wc -l"))
+
+
+def refusal(rosewood, run):
+    """What is said by a run that fails before the host is touched."""
+    before = asked(rosewood)
+    result = run()
+    print(result.stdout[-1500:])
+    assert result.returncode != 0
+    recap = re.search(rf"^{re.escape(HOSTNAME)} +: ok=(\d+) +changed=(\d+) .*failed=(\d+)", result.stdout, re.MULTILINE)
+    assert recap.groups() == ("0", "0", "1")
+    assert len(re.findall(r"^TASK \[", result.stdout, re.MULTILINE)) == 1
+    assert asked(rosewood) == before
+    return result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_wrong_value(rosewood, site, case):
+    variables, words = CASES[case]
+    message = refusal(rosewood, lambda: site("--extra-vars", json.dumps(variables)))
+    for word in words:
+        assert word in message
+
+
+def test_missing_domain(rosewood, site, tmp_path):
+    inventory = tmp_path / "inventory"
+    shutil.copytree(INVENTORY, inventory)
+    hosts = (inventory / "hosts.yml").read_text()
+    (inventory / "hosts.yml").write_text(hosts.replace("      xmpp_domain: broccoli.test\n", ""))
+    message = refusal(rosewood, lambda: site(inventory=inventory))
+    assert "xmpp_domain: is not set" in message
+    assert "example.org" in message
+
+
+def test_the_right_inventory_reaches_the_host(rosewood, site):
+    """The control: with nothing wrong the host is asked, and a run that may not change anything finds nothing to change."""
+    before = asked(rosewood)
+    result = site("--check")
+    assert result.returncode == 0, result.stdout[-1500:] + result.stderr
+    print(f"{asked(rosewood) - before} modules ran on the host")
+    assert asked(rosewood) > before
+    assert re.search(rf"^{re.escape(HOSTNAME)} +: ok=\d+ +changed=0 ", result.stdout, re.MULTILINE), result.stdout[-1500:]
