@@ -55,7 +55,7 @@ def test_there_are_roles():
     assert len(ROLES) >= 9
 
 
-@pytest.mark.parametrize("role", [role for role in ROLES if role != "base"])
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "xmpp"])
 def test_the_spec_has_exactly_the_defaults_and_what_is_required(role):
     options = spec(role)["options"]
     required = {name for name, option in options.items() if option.get("required")}
@@ -63,13 +63,13 @@ def test_the_spec_has_exactly_the_defaults_and_what_is_required(role):
     assert not required & set(defaults(role))
 
 
-def test_the_model_has_exactly_the_defaults_of_base_and_what_is_required():
+def test_the_model_has_exactly_the_defaults_of_the_role_xmpp_and_what_is_required():
     required = {name for name, option in model().items() if option.get("required")}
     assert required == {"xmpp_domain", "xmpp_admins"}
-    assert set(model()) - required == set(defaults("base"))
+    assert set(model()) - required == set(defaults("xmpp"))
 
 
-@pytest.mark.parametrize("role", [role for role in ROLES if role != "base"])
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "xmpp"])
 def test_public_variables_bear_the_name_of_the_role(role):
     assert [name for name in defaults(role) if not name.startswith(f"{role}_")] == []
     internal = load(TOP / "roles" / role / "vars" / "main.yml") or {}
@@ -88,7 +88,7 @@ def test_the_model_is_read_in_defaults_only(role):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_role_names_no_other_role_s_variables(role):
-    others = {name for other in ROLES if other not in (role, "base") for name in defaults(other)}
+    others = {name for other in ROLES if other not in (role, "xmpp") for name in defaults(other)}
     others |= {
         name
         for other in ROLES
@@ -103,10 +103,10 @@ def test_a_role_names_no_other_role_s_variables(role):
     assert hits == []
 
 
-@pytest.mark.parametrize("role", [role for role in ROLES if role != "base"])
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "xmpp"])
 def test_a_role_works_alone(role):
     dependencies = load(TOP / "roles" / role / "meta" / "main.yml")["dependencies"]
-    assert dependencies == [{"role": "magicbroccoli.xmpp.base"}]
+    assert dependencies == [{"role": "magicbroccoli.xmpp.xmpp"}]
     for path in files(role, "tasks", "handlers"):
         assert not re.search(r"(include|import)_role", path.read_text()), path
 
@@ -153,7 +153,7 @@ def test_attributes_are_for_files_that_are_there(role):
         assert path.exists() or path.with_name(path.name + ".j2").exists(), destination
 
 
-@pytest.mark.parametrize("role", [role for role in ROLES if role != "base"])
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "xmpp"])
 def test_packages_are_asked_for_once_and_do_not_start(role):
     for path in files(role, "tasks"):
         for task in tasks(path):
@@ -165,7 +165,7 @@ def test_packages_are_asked_for_once_and_do_not_start(role):
 def test_the_site_has_every_role_and_their_packages():
     (play,) = load(SITE)
     roles = [name.removeprefix("magicbroccoli.xmpp.") for name in play["roles"]]
-    assert sorted(roles) == [role for role in ROLES if role != "base"]
+    assert sorted(roles) == [role for role in ROLES if role != "xmpp"]
     (check,) = [task["magicbroccoli.xmpp.check_inventory"] for task in play["pre_tasks"] if "magicbroccoli.xmpp.check_inventory" in task]
     assert check["roles"] == roles
     (packages,) = [task["vars"]["__site_packages"] for task in play["pre_tasks"] if "__site_packages" in task.get("vars", {})]

@@ -34,7 +34,7 @@ FILES = {
         """,
     "two.meta.yml": "argument_specs: {a: {}, b: {}}",
     "broken.meta.yml": "argument_specs: [",
-    "roles/base/defaults/main.yml": """
+    "roles/xmpp/defaults/main.yml": """
         xmpp_hostname: "{{ inventory_hostname }}"
         xmpp_addresses: "{{ [ansible_facts['default_ipv4']['address']] }}"
         xmpp_components: {muc: "muc.{{ xmpp_domain }}"}
