@@ -57,7 +57,12 @@ def play(inventory: Path) -> tuple[float, list[tuple[str, float]]]:
     with tempfile.TemporaryDirectory() as folder:
         environment = os.environ | {"ANSIBLE_CALLBACKS_ENABLED": "ansible.builtin.junit", "JUNIT_OUTPUT_DIR": folder}
         seconds = timed(
-            str(TOP / ".venv/bin/ansible-playbook"), "-i", str(inventory), "magicbroccoli.xmpp.site", env=environment, cwd=TOP
+            str(TOP / ".venv/bin/ansible-playbook"),
+            "-i",
+            str(inventory),
+            "magicbroccoli.xmpp.site",
+            env=environment,
+            cwd=TOP,
         )
         (report,) = Path(folder).glob("*.xml")
         cases = ElementTree.parse(report).iter("testcase")
@@ -69,7 +74,9 @@ def packages_of_the_site() -> list[str]:
     """What the playbook asked apt for, as apt's own log on the host has it."""
     log = on_host("cat", "/var/log/apt/history.log")
     installs = re.findall(r"^Install: (.*)$", log, re.MULTILINE)
-    asked = [re.sub(r":\w+ \(.*", "", entry) for line in installs for entry in line.split("), ") if "automatic" not in entry]
+    asked = [
+        re.sub(r":\w+ \(.*", "", entry) for line in installs for entry in line.split("), ") if "automatic" not in entry
+    ]
     return sorted(set(asked))
 
 
@@ -85,8 +92,16 @@ def main(runs: int) -> None:
         for number in range(1, runs + 1):
             fresh_host()
             floors.append(
-                timed(str(LAB), "exec", "--env", "DEBIAN_FRONTEND=noninteractive", HOST, "sh", "-c",
-                      "apt-get -q update && apt-get -qy install --no-install-recommends " + " ".join(packages))
+                timed(
+                    str(LAB),
+                    "exec",
+                    "--env",
+                    "DEBIAN_FRONTEND=noninteractive",
+                    HOST,
+                    "sh",
+                    "-c",
+                    "apt-get -q update && apt-get -qy install --no-install-recommends " + " ".join(packages),
+                )
             )
             fresh_host()
             first, _ = play(inventory)
@@ -95,22 +110,43 @@ def main(runs: int) -> None:
             seconds_runs.append(second)
             ratios.append(first / floors[-1])
             tasks.append(ran)
-            print(f"round {number}: floor {floors[-1]:.1f} s, first run {first:.1f} s, no change {second:.1f} s", flush=True)
+            print(
+                f"round {number}: floor {floors[-1]:.1f} s, first run {first:.1f} s, no change {second:.1f} s",
+                flush=True,
+            )
 
         def share(pattern: str) -> float:
             return statistics.median(sum(s for name, s in ran if re.search(pattern, name)) for ran in tasks)
 
-        files = int(on_host("sh", "-c", "find /etc /usr/local /var/www /var/lib/bind/zones -type f -newer /root/.ssh/authorized_keys "
-                            "-exec grep -lI 'Ansible, role\\|Serial\\|magicbroccoli' {} + | wc -l"))
-        services = len(on_host("systemctl", "list-units", "--type=service", "--state=running", "--no-legend", "--plain").splitlines())
+        files = int(
+            on_host(
+                "sh",
+                "-c",
+                "find /etc /usr/local /var/www /var/lib/bind/zones -type f -newer /root/.ssh/authorized_keys "
+                "-exec grep -lI 'Ansible, role\\|Serial\\|magicbroccoli' {} + | wc -l",
+            )
+        )
+        services = len(
+            on_host(
+                "systemctl", "list-units", "--type=service", "--state=running", "--no-legend", "--plain"
+            ).splitlines()
+        )
         print(f"floor (one apt-get install of {len(packages)} packages)  {statistics.median(floors):6.1f} s")
         print(f"first run                                        {statistics.median(firsts):6.1f} s")
         print(f"first run / floor                                {statistics.median(ratios):6.2f}   (aim: at most 1.5)")
-        print(f"run without change                               {statistics.median(seconds_runs):6.1f} s (aim: at most 10)")
+        print(
+            f"run without change                               {statistics.median(seconds_runs):6.1f} s (aim: at most 10)"
+        )
         print(f"tasks that ran in it, of all hosts               {statistics.median(len(ran) for ran in tasks):6.0f}")
-        print(f"no change, per managed file ({files} files)       {1000 * share('config_tree|in place|folders') / max(files, 1):6.1f} ms")
-        print(f"no change, per package ({len(packages)} packages)      {1000 * share('Install') / len(packages):6.2f} ms")
-        print(f"no change, per running service ({services} services) {1000 * share('Enable and start') / services:6.2f} ms")
+        print(
+            f"no change, per managed file ({files} files)       {1000 * share('config_tree|in place|folders') / max(files, 1):6.1f} ms"
+        )
+        print(
+            f"no change, per package ({len(packages)} packages)      {1000 * share('Install') / len(packages):6.2f} ms"
+        )
+        print(
+            f"no change, per running service ({services} services) {1000 * share('Enable and start') / services:6.2f} ms"
+        )
         timed(str(LAB), "down", HOST)
 
 

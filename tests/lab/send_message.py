@@ -79,5 +79,5 @@ async def main() -> None:
 if __name__ == "__main__":
     try:
         asyncio.run(main())
-    except (RuntimeError, TimeoutError, asyncio.TimeoutError) as error:
+    except (RuntimeError, TimeoutError) as error:
         sys.exit(f"send_message: {error or 'no answer in time'}")

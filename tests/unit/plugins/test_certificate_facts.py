@@ -27,7 +27,8 @@ def name(text):
 
 def certificate(key, subject="example.org", issuer="Example CA", names=(), signer=None):
     builder = x509.CertificateBuilder(
-        name(issuer), name(subject), key.public_key(), x509.random_serial_number(), BEGIN, END)
+        name(issuer), name(subject), key.public_key(), x509.random_serial_number(), BEGIN, END
+    )
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     signer = signer or key
@@ -41,12 +42,17 @@ def pem(key, password=None):
 
 
 def digest(key):
-    return hashlib.sha256(key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)).hexdigest()
+    return hashlib.sha256(
+        key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    ).hexdigest()
 
 
-MAKERS = [lambda: ec.generate_private_key(ec.SECP256R1()), lambda: ec.generate_private_key(ec.SECP384R1()),
-          lambda: rsa.generate_private_key(65537, 2048), ed25519.Ed25519PrivateKey.generate]
+MAKERS = [
+    lambda: ec.generate_private_key(ec.SECP256R1()),
+    lambda: ec.generate_private_key(ec.SECP384R1()),
+    lambda: rsa.generate_private_key(65537, 2048),
+    ed25519.Ed25519PrivateKey.generate,
+]
 
 
 @pytest.mark.parametrize("make", MAKERS, ids=["P-256", "P-384", "RSA", "Ed25519"])
@@ -69,11 +75,18 @@ def other():
 
 
 def test_everything_it_says(tmp_path, key, other):
-    names = [x509.DNSName("example.org"), x509.IPAddress(ipaddress.ip_address("2001:db8::1")),
-             x509.DNSName("*.example.org"), x509.RFC822Name("hostmaster@example.org")]
+    names = [
+        x509.DNSName("example.org"),
+        x509.IPAddress(ipaddress.ip_address("2001:db8::1")),
+        x509.DNSName("*.example.org"),
+        x509.RFC822Name("hostmaster@example.org"),
+    ]
     path = tmp_path / "fullchain.pem"
-    path.write_text("leading text\n" + certificate(key, "Bröccoli, Inc", "Example CA", names, other)
-                    + certificate(other, "Example CA"))
+    path.write_text(
+        "leading text\n"
+        + certificate(key, "Bröccoli, Inc", "Example CA", names, other)
+        + certificate(other, "Example CA")
+    )
     assert certificates.describe(str(path), now=END - datetime.timedelta(days=30, hours=5)) == {
         "present": True,
         "pin": digest(key),
@@ -108,12 +121,15 @@ def test_missing_files(tmp_path, key, other):
 BROKEN = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("", "cert.pem: holds no '-----BEGIN CERTIFICATE-----'; give a PEM file, the host's certificate first"),
-    ("\x00\xff\xfe" * 9, "cert.pem: holds no '-----BEGIN CERTIFICATE-----'"),
-    (BROKEN, "cert.pem, number 1 of 1: Could not "),
-    ("{good}" + BROKEN, "cert.pem, number 2 of 2: Could not "),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "cert.pem: holds no '-----BEGIN CERTIFICATE-----'; give a PEM file, the host's certificate first"),
+        ("\x00\xff\xfe" * 9, "cert.pem: holds no '-----BEGIN CERTIFICATE-----'"),
+        (BROKEN, "cert.pem, number 1 of 1: Could not "),
+        ("{good}" + BROKEN, "cert.pem, number 2 of 2: Could not "),
+    ],
+)
 def test_a_broken_certificate_is_named(tmp_path, key, text, message):
     path = tmp_path / "cert.pem"
     path.write_text(text.replace("{good}", certificate(key)), encoding="latin-1")
@@ -156,8 +172,9 @@ def test_the_module_keeps_private_keys_to_itself(tmp_path, key, capsys, monkeypa
     path = str(tmp_path / "cert.pem")
     commands = []
     start = certificates.subprocess.run
-    monkeypatch.setattr(certificates.subprocess, "run", lambda command, **rest: (
-        commands.append(command), start(command, **rest))[1])
+    monkeypatch.setattr(
+        certificates.subprocess, "run", lambda command, **rest: (commands.append(command), start(command, **rest))[1]
+    )
     result = run_module({"paths": [path], "keys": {path: str(tmp_path / "key.pem")}}, capsys, monkeypatch)
     assert result["certificates"][path]["key_matches"] is True
     assert result["changed"] is False
@@ -166,10 +183,13 @@ def test_the_module_keeps_private_keys_to_itself(tmp_path, key, capsys, monkeypa
     assert len(commands) == 2 and all(secret not in word for command in commands for word in command)
 
 
-@pytest.mark.parametrize(("keys", "message"), [
-    ({"/b": "/c"}, "keys: '/b' is not in paths; write it there, too, or leave it out"),
-    ({"/a": ["x"]}, "keys: ['x'] for '/a' is not a path; write that of the private key's file"),
-])
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"/b": "/c"}, "keys: '/b' is not in paths; write it there, too, or leave it out"),
+        ({"/a": ["x"]}, "keys: ['x'] for '/a' is not a path; write that of the private key's file"),
+    ],
+)
 def test_wrong_options(keys, message, capsys, monkeypatch):
     assert run_module({"paths": ["/a"], "keys": keys}, capsys, monkeypatch)["msg"] == message
 
@@ -177,8 +197,13 @@ def test_wrong_options(keys, message, capsys, monkeypatch):
 def test_an_empty_subject(tmp_path, key):
     """As RFC 5280, 4.1.2.6 allows, and many authorities issue."""
     builder = x509.CertificateBuilder(
-        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Example CA")]), x509.Name([]), key.public_key(),
-        x509.random_serial_number(), BEGIN, END)
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Example CA")]),
+        x509.Name([]),
+        key.public_key(),
+        x509.random_serial_number(),
+        BEGIN,
+        END,
+    )
     path = tmp_path / "cert.pem"
     path.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
     facts = certificates.describe(str(path))

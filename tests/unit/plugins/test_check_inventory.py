@@ -34,7 +34,7 @@ FILES = {
         """,
     "two.meta.yml": "argument_specs: {a: {}, b: {}}",
     "broken.meta.yml": "argument_specs: [",
-    "roles/xmpp/defaults/main.yml": """
+    "roles/base/defaults/main.yml": """
         xmpp_hostname: "{{ inventory_hostname }}"
         xmpp_addresses: "{{ [ansible_facts['default_ipv4']['address']] }}"
         xmpp_components: {muc: "muc.{{ xmpp_domain }}"}
@@ -67,54 +67,102 @@ FILES = {
           key: {type: int, no_log: true}}}}}}
         """,
 }
-GOOD = {"xmpp_domain": "example.org", "xmpp_admins": ["juliet@example.org"], "xmpp_hostname": "rosewood.example.org",
-        "xmpp_addresses": ["198.51.100.10"], "updates_token": "t"}
+GOOD = {
+    "xmpp_domain": "example.org",
+    "xmpp_admins": ["juliet@example.org"],
+    "xmpp_hostname": "rosewood.example.org",
+    "xmpp_addresses": ["198.51.100.10"],
+    "updates_token": "t",
+}
 HINT = "; write letters, digits and hyphens between dots, for example 'example.org' (RFC 1123)"
 
 # Name of the case: its variables, and the errors that it must have.
 CASES = {
     "good": (GOOD, []),
     "lazy": ({**GOOD, "parent": "example.org", "xmpp_domain": "{{ parent }}", "dns_days": "{{ 9 * 10 }}"}, []),
-    "empty": ({}, [
-        "xmpp_domain: is not set. The domain of the accounts, as in user@example.org; write for example 'example.org'",
-        "xmpp_admins: is not set. Who administers it; write for example ['juliet@example.org']",
-        "xmpp_hostname: 'empty' is not a full host name: it has one label only; write letters, digits and hyphens "
-        "between dots, for example 'rosewood.example.org' (RFC 1123)",
-        "updates_token: is not set. The token T; write for example 'text'",
-    ]),
-    "quote": ({**GOOD, "xmpp_domain": 'bro"ccoli.test'}, [
-        "xmpp_domain: 'bro\"ccoli.test' is not a domain name: '\"' is not allowed" + HINT]),
-    "address": ({**GOOD, "xmpp_addresses": ["198.51.100.300"]}, [
-        "xmpp_addresses: '198.51.100.300' is not an IP address; write for example '198.51.100.10' or '2001:db8::10', "
-        "without a prefix length or a zone"]),
-    "window": ({**GOOD, "updates_reboot_window": "25:00-05:00"}, [
-        "updates_reboot_window: '25:00-05:00' is not a window: '25:00' is not a time from 00:00 to 23:59; write its "
-        "begin and its end as HH:MM-HH:MM, for example '02:00-05:00'"]),
-    "misspelt": ({**GOOD, "xmpp_hostnam": "x", "xmpp_zzz": 1}, [
-        "xmpp_hostnam: is not a variable of the site model; did you mean 'xmpp_hostname'?",
-        "xmpp_zzz: is not a variable of the site model; write one of xmpp_addresses, xmpp_admins, xmpp_components, "
-        "xmpp_domain, xmpp_hostname, xmpp_password, xmpp_policy"]),
-    "types": ({**GOOD, "xmpp_policy": "lax", "dns_days": "soon", "xmpp_components": {"chat": "a.example.org"}}, [
-        "xmpp_policy: 'lax': value of xmpp_policy must be one of: strict, modern, got: lax",
-        "xmpp_components: {'chat': 'a.example.org'}: xmpp_components.chat is unknown; write one of muc, upload",
-        "dns_days: 'soon' is not of type int; write for example 1"]),
-    "derived": ({**GOOD, "dns_records": [{"name": "@", "type": "MX", "data": "10 mail"}]}, [
-        "dns_zones: @ MX: its target mail.example.org. has no address in the zone; add an A or AAAA record for it, or "
-        "name another host"]),
-    "set_undefined": ({**GOOD, "dns_days": "{{ nowhere }}"}, [
-        "dns_days: cannot be evaluated: 'nowhere' is undefined; set what is undefined, or correct its name"]),
-    "null": ({**GOOD, "xmpp_admins": None}, [
-        "xmpp_admins: is not set. Who administers it; write for example ['juliet@example.org']"]),
-    "secrets": ({**GOOD, "xmpp_password": "hunter2", "keys_list": [{"key": "hunter2"}],
-                 "updates_token": "{{ 'hunter2' | magicbroccoli.xmpp.reboot_window }}"}, [
-        "xmpp_password: its value is wrong, and not shown because it is secret",
-        "updates_token: its value is wrong, and not shown because it is secret",
-        "keys_list: its value is wrong, and not shown because it is secret"]),
+    "empty": (
+        {},
+        [
+            "xmpp_domain: is not set. The domain of the accounts, as in user@example.org; write for example 'example.org'",
+            "xmpp_admins: is not set. Who administers it; write for example ['juliet@example.org']",
+            "xmpp_hostname: 'empty' is not a full host name: it has one label only; write letters, digits and hyphens "
+            "between dots, for example 'rosewood.example.org' (RFC 1123)",
+            "updates_token: is not set. The token T; write for example 'text'",
+        ],
+    ),
+    "quote": (
+        {**GOOD, "xmpp_domain": 'bro"ccoli.test'},
+        ["xmpp_domain: 'bro\"ccoli.test' is not a domain name: '\"' is not allowed" + HINT],
+    ),
+    "address": (
+        {**GOOD, "xmpp_addresses": ["198.51.100.300"]},
+        [
+            "xmpp_addresses: '198.51.100.300' is not an IP address; write for example '198.51.100.10' or '2001:db8::10', "
+            "without a prefix length or a zone"
+        ],
+    ),
+    "window": (
+        {**GOOD, "updates_reboot_window": "25:00-05:00"},
+        [
+            "updates_reboot_window: '25:00-05:00' is not a window: '25:00' is not a time from 00:00 to 23:59; write its "
+            "begin and its end as HH:MM-HH:MM, for example '02:00-05:00'"
+        ],
+    ),
+    "misspelt": (
+        {**GOOD, "xmpp_hostnam": "x", "xmpp_zzz": 1},
+        [
+            "xmpp_hostnam: is not a variable of the site model; did you mean 'xmpp_hostname'?",
+            "xmpp_zzz: is not a variable of the site model; write one of xmpp_addresses, xmpp_admins, xmpp_components, "
+            "xmpp_domain, xmpp_hostname, xmpp_password, xmpp_policy",
+        ],
+    ),
+    "types": (
+        {**GOOD, "xmpp_policy": "lax", "dns_days": "soon", "xmpp_components": {"chat": "a.example.org"}},
+        [
+            "xmpp_policy: 'lax': value of xmpp_policy must be one of: strict, modern, got: lax",
+            "xmpp_components: {'chat': 'a.example.org'}: xmpp_components.chat is unknown; write one of muc, upload",
+            "dns_days: 'soon' is not of type int; write for example 1",
+        ],
+    ),
+    "derived": (
+        {**GOOD, "dns_records": [{"name": "@", "type": "MX", "data": "10 mail"}]},
+        [
+            "dns_zones: @ MX: its target mail.example.org. has no address in the zone; add an A or AAAA record for it, or "
+            "name another host"
+        ],
+    ),
+    "set_undefined": (
+        {**GOOD, "dns_days": "{{ nowhere }}"},
+        ["dns_days: cannot be evaluated: 'nowhere' is undefined; set what is undefined, or correct its name"],
+    ),
+    "null": (
+        {**GOOD, "xmpp_admins": None},
+        ["xmpp_admins: is not set. Who administers it; write for example ['juliet@example.org']"],
+    ),
+    "secrets": (
+        {
+            **GOOD,
+            "xmpp_password": "hunter2",
+            "keys_list": [{"key": "hunter2"}],
+            "updates_token": "{{ 'hunter2' | magicbroccoli.xmpp.reboot_window }}",
+        },
+        [
+            "xmpp_password: its value is wrong, and not shown because it is secret",
+            "updates_token: its value is wrong, and not shown because it is secret",
+            "keys_list: its value is wrong, and not shown because it is secret",
+        ],
+    ),
     "facts_missing": ({key: value for key, value in GOOD.items() if key != "xmpp_addresses"}, []),
-    "facts_there": ({**{key: value for key, value in GOOD.items() if key != "xmpp_addresses"},
-                     "ansible_facts": {"module_setup": True, "default_ipv4": {"address": "127.0.0.1"}}}, [
-        "xmpp_addresses: '127.0.0.1' is the loopback, so that no other machine can reach it; write the host's public "
-        "address, for example '198.51.100.10'"]),
+    "facts_there": (
+        {
+            **{key: value for key, value in GOOD.items() if key != "xmpp_addresses"},
+            "ansible_facts": {"module_setup": True, "default_ipv4": {"address": "127.0.0.1"}},
+        },
+        [
+            "xmpp_addresses: '127.0.0.1' is the loopback, so that no other machine can reach it; write the host's public "
+            "address, for example '198.51.100.10'"
+        ],
+    ),
 }
 ROLES = ["tests.fake.dns", "tests.fake.updates", "tests.fake.keys"]
 # Wrong uses of the action itself.
@@ -122,12 +170,18 @@ USES = {
     "no_model": ({"model": "none.yml"}, "none.yml is no file; write its path relative to the playbook's directory"),
     "two_models": ({"model": "two.meta.yml"}, "does not hold 'argument_specs' with one entry; write one"),
     "broken_model": ({"model": "broken.meta.yml"}, "broken.meta.yml: "),
-    "no_role": ({"model": "site.meta.yml", "roles": ["tests.fake.dnss"]},
-                "roles: 'tests.fake.dnss' is not a role of tests.fake; did you mean 'dns'?"),
-    "no_collection": ({"model": "site.meta.yml", "roles": ["tests.none.dns"]},
-                      "roles: 'tests.none.dns': the collection tests.none is not installed; write an installed one"),
-    "dead_default": ({"model": "site.meta.yml", "roles": ["tests.fake.dead"]},
-                     "dead_value: cannot be evaluated: 'dead_nowhere' is undefined; set what is undefined"),
+    "no_role": (
+        {"model": "site.meta.yml", "roles": ["tests.fake.dnss"]},
+        "roles: 'tests.fake.dnss' is not a role of tests.fake; did you mean 'dns'?",
+    ),
+    "no_collection": (
+        {"model": "site.meta.yml", "roles": ["tests.none.dns"]},
+        "roles: 'tests.none.dns': the collection tests.none is not installed; write an installed one",
+    ),
+    "dead_default": (
+        {"model": "site.meta.yml", "roles": ["tests.fake.dead"]},
+        "dead_value: cannot be evaluated: 'dead_nowhere' is undefined; set what is undefined",
+    ),
 }
 
 
@@ -140,36 +194,81 @@ def run(tmp_path_factory):
         (fake / name).parent.mkdir(parents=True, exist_ok=True)
         (fake / name).write_text(textwrap.dedent(content))
     (fake / "galaxy.yml").write_text("namespace: tests\nname: fake\nversion: 1.0.0\n")
-    hosts = {name: {key: value for key, value in variables.items() if key != "ansible_facts"}
-             for name, (variables, _errors) in CASES.items()}
+    hosts = {
+        name: {key: value for key, value in variables.items() if key != "ansible_facts"}
+        for name, (variables, _errors) in CASES.items()
+    }
     hosts.update({name: dict(GOOD) for name in USES})
-    (fake / "inventory.json").write_text(json.dumps({"cases": {"hosts": {name: hosts[name] for name in CASES}},
-                                                     "uses": {"hosts": {name: hosts[name] for name in USES}}}))
+    (fake / "inventory.json").write_text(
+        json.dumps(
+            {
+                "cases": {"hosts": {name: hosts[name] for name in CASES}},
+                "uses": {"hosts": {name: hosts[name] for name in USES}},
+            }
+        )
+    )
     facts = CASES["facts_there"][0]["ansible_facts"]
     task = "magicbroccoli.xmpp.check_inventory"
     write = [{"ansible.builtin.debug": {"msg": "RESULT {{ inventory_hostname }} {{ result | to_json }}"}}]
-    (fake / "play.json").write_text(json.dumps([
-        {"hosts": "cases", "gather_facts": False, "tasks": [
-            {"ansible.builtin.set_fact": {"cacheable": True, **facts}, "when": "inventory_hostname == 'facts_there'"},
-            {task: {"model": "site.meta.yml", "roles": ROLES}, "register": "result", "ignore_errors": True}, *write]},
-        {"hosts": "uses", "gather_facts": False, "tasks": [
-            {task: options, "register": "result", "ignore_errors": True, "when": f"inventory_hostname == '{name}'"}
-            if first else {"ansible.builtin.debug": {"msg": "RESULT " + name + " {{ result | to_json }}"},
-                           "when": f"inventory_hostname == '{name}'"}
-            for name, (options, _message) in USES.items() for first in (True, False)]},
-    ]))
+    (fake / "play.json").write_text(
+        json.dumps(
+            [
+                {
+                    "hosts": "cases",
+                    "gather_facts": False,
+                    "tasks": [
+                        {
+                            "ansible.builtin.set_fact": {"cacheable": True, **facts},
+                            "when": "inventory_hostname == 'facts_there'",
+                        },
+                        {task: {"model": "site.meta.yml", "roles": ROLES}, "register": "result", "ignore_errors": True},
+                        *write,
+                    ],
+                },
+                {
+                    "hosts": "uses",
+                    "gather_facts": False,
+                    "tasks": [
+                        {
+                            task: options,
+                            "register": "result",
+                            "ignore_errors": True,
+                            "when": f"inventory_hostname == '{name}'",
+                        }
+                        if first
+                        else {
+                            "ansible.builtin.debug": {"msg": "RESULT " + name + " {{ result | to_json }}"},
+                            "when": f"inventory_hostname == '{name}'",
+                        }
+                        for name, (options, _message) in USES.items()
+                        for first in (True, False)
+                    ],
+                },
+            ]
+        )
+    )
     home = pathlib.Path(collection.__path__[0]).parents[2]
     done = subprocess.run(
         [pathlib.Path(sys.executable).parent / "ansible-playbook", "-i", fake / "inventory.json", fake / "play.json"],
-        capture_output=True, text=True, check=False, cwd=fake, env={
-            **os.environ, "ANSIBLE_COLLECTIONS_PATH": f"{top}:{home}", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=fake,
+        env={
+            **os.environ,
+            "ANSIBLE_COLLECTIONS_PATH": f"{top}:{home}",
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
             # An action of the controller needs no connection: this one could not be made.
-            "ANSIBLE_TRANSPORT": "ssh", "ANSIBLE_SSH_EXECUTABLE": "/bin/false"})
+            "ANSIBLE_TRANSPORT": "ssh",
+            "ANSIBLE_SSH_EXECUTABLE": "/bin/false",
+        },
+    )
     results = {}
     for line in done.stdout.splitlines():
         if '"msg": "RESULT ' in line:
-            name, _space, data = json.loads("{" + line.strip().rstrip(",") + "}")["msg"].removeprefix(
-                "RESULT ").partition(" ")
+            name, _space, data = (
+                json.loads("{" + line.strip().rstrip(",") + "}")["msg"].removeprefix("RESULT ").partition(" ")
+            )
             results[name] = json.loads(data)
     assert set(results) == set(CASES) | set(USES), done.stdout + done.stderr
     return results, done.stdout + done.stderr
@@ -189,13 +288,16 @@ def test_errors(run, name):
         assert result["msg"] == f"{result['checked']} variables are as they should be"
 
 
-@pytest.mark.parametrize(("name", "unknown"), [
-    ("good", []),
-    ("quote", ["dns_zones", "xmpp_components"]),
-    ("address", ["dns_zones"]),
-    ("facts_missing", ["dns_zones", "xmpp_addresses"]),
-    ("facts_there", ["dns_zones"]),
-])
+@pytest.mark.parametrize(
+    ("name", "unknown"),
+    [
+        ("good", []),
+        ("quote", ["dns_zones", "xmpp_components"]),
+        ("address", ["dns_zones"]),
+        ("facts_missing", ["dns_zones", "xmpp_addresses"]),
+        ("facts_there", ["dns_zones"]),
+    ],
+)
 def test_what_could_not_be_judged(run, name, unknown):
     assert run[0][name]["unknown"] == unknown
 
@@ -211,21 +313,30 @@ def test_no_secret_is_printed(run):
     assert "hunter2" not in run[1]
 
 
-@pytest.mark.parametrize(("description", "expected"), [
-    ("One. Two.", "One"),
-    ("As in V(a@example.org) or O(name). More.", "As in a@example.org or name"),
-    (["First item.", "Second."], "First item"),
-    ("Version 1.2 of it. More", "Version 1.2 of it"),
-    (None, ""),
-    ([], ""),
-])
+@pytest.mark.parametrize(
+    ("description", "expected"),
+    [
+        ("One. Two.", "One"),
+        ("As in V(a@example.org) or O(name). More.", "As in a@example.org or name"),
+        (["First item.", "Second."], "First item"),
+        ("Version 1.2 of it. More", "Version 1.2 of it"),
+        (None, ""),
+        ([], ""),
+    ],
+)
 def test_first_sentence(description, expected):
     assert inventory.first_sentence(description) == expected
 
 
 def test_references_follow_templates():
-    variables = {"a": "{{ b }}", "b": ["{{ c.d }}"], "c": {"d": "{{ a }}"}, "e": "b", "f": "{{ ansible_facts['x'] }}",
-                 "g": "{{ f }} {{ gone }}"}
+    variables = {
+        "a": "{{ b }}",
+        "b": ["{{ c.d }}"],
+        "c": {"d": "{{ a }}"},
+        "e": "b",
+        "f": "{{ ansible_facts['x'] }}",
+        "g": "{{ f }} {{ gone }}",
+    }
     assert inventory.references("a", variables) == {"b", "c"}
     assert inventory.references("g", variables) == {"f", "ansible_facts"}
     assert inventory.references("g", variables, {"gone"}) == {"f", "gone"}

@@ -14,98 +14,133 @@ LONG = "a" * 63
 HINT = "; write letters, digits and hyphens between dots, for example 'example.org' (RFC 1123)"
 
 
-@pytest.mark.parametrize(("check", "value", "expected"), [
-    (checks.domain_name, "example.org", "example.org"),
-    (checks.domain_name, "xn--brccoli-90a.test", "xn--brccoli-90a.test"),
-    (checks.domain_name, "3com.example", "3com.example"),
-    (checks.domain_name, ".".join([LONG, LONG, LONG, "a" * 61]), ".".join([LONG, LONG, LONG, "a" * 61])),
-    (checks.host_name, "rosewood.example.org", "rosewood.example.org"),
-    (checks.ip_address, "198.51.100.10", "198.51.100.10"),
-    (checks.ip_address, "2001:DB8:0::10", "2001:db8::10"),
-    (checks.ip_address, "10.0.0.1", "10.0.0.1"),
-    (checks.bare_jid, "juliet@example.org", "juliet@example.org"),
-    (checks.bare_jid, "jülîet.o'neill".replace("'", "") + "@example.org", "jülîet.oneill@example.org"),
-    (checks.ca_domain, "letsencrypt.org", "letsencrypt.org"),
-    (checks.ca_domain, "ca.example; accounturi=https://ca.example/acct/1; validationmethods=dns-01",
-     "ca.example; accounturi=https://ca.example/acct/1; validationmethods=dns-01"),
-    (checks.port, 5222, 5222),
-    (checks.file_mode, "0640", "0640"),
-    (checks.file_mode, "600", "600"),
-    (checks.window, "02:00-05:00", (120, 300)),
-    (checks.components, {"muc": "muc.example.org"}, {"muc": "muc.example.org"}),
-    (checks.service, "client", "client"),
-    (checks.FORMATS["xmpp_services"], [], []),
-])
+@pytest.mark.parametrize(
+    ("check", "value", "expected"),
+    [
+        (checks.domain_name, "example.org", "example.org"),
+        (checks.domain_name, "xn--brccoli-90a.test", "xn--brccoli-90a.test"),
+        (checks.domain_name, "3com.example", "3com.example"),
+        (checks.domain_name, ".".join([LONG, LONG, LONG, "a" * 61]), ".".join([LONG, LONG, LONG, "a" * 61])),
+        (checks.host_name, "rosewood.example.org", "rosewood.example.org"),
+        (checks.ip_address, "198.51.100.10", "198.51.100.10"),
+        (checks.ip_address, "2001:DB8:0::10", "2001:db8::10"),
+        (checks.ip_address, "10.0.0.1", "10.0.0.1"),
+        (checks.bare_jid, "juliet@example.org", "juliet@example.org"),
+        (checks.bare_jid, "jülîet.o'neill".replace("'", "") + "@example.org", "jülîet.oneill@example.org"),
+        (checks.ca_domain, "letsencrypt.org", "letsencrypt.org"),
+        (
+            checks.ca_domain,
+            "ca.example; accounturi=https://ca.example/acct/1; validationmethods=dns-01",
+            "ca.example; accounturi=https://ca.example/acct/1; validationmethods=dns-01",
+        ),
+        (checks.port, 5222, 5222),
+        (checks.file_mode, "0640", "0640"),
+        (checks.file_mode, "600", "600"),
+        (checks.window, "02:00-05:00", (120, 300)),
+        (checks.components, {"muc": "muc.example.org"}, {"muc": "muc.example.org"}),
+        (checks.service, "client", "client"),
+        (checks.FORMATS["xmpp_services"], [], []),
+    ],
+)
 def test_right_values(check, value, expected):
     assert check(value) == expected
 
 
-@pytest.mark.parametrize(("check", "value", "message"), [
-    (checks.domain_name, 'bro"ccoli.test', "'bro\"ccoli.test' is not a domain name: '\"' is not allowed" + HINT),
-    (checks.domain_name, "a b.test", "'a b.test' is not a domain name: ' ' is not allowed" + HINT),
-    (checks.domain_name, "a_b.test", "'_' is not allowed" + HINT),
-    (checks.domain_name, "a.test\n", "'\\n' is not allowed" + HINT),
-    (checks.domain_name, "a\0.test", "'\\x00' is not allowed" + HINT),
-    (checks.domain_name, "*.test", "'*' is not allowed" + HINT),
-    (checks.domain_name, "Example.org", "'E' is not lower-case" + HINT),
-    (checks.domain_name, "bröccoli.test", "'ö' is not ASCII, so that its label must be written in its 'xn--' form"),
-    (checks.domain_name, "\u0663.test", "'\u0663' is not allowed" + HINT),
-    (checks.domain_name, "example.org.", "it ends in a dot" + HINT),
-    (checks.domain_name, "example..org", "there is nothing between two dots, or before the first" + HINT),
-    (checks.domain_name, ".org", "there is nothing between two dots, or before the first" + HINT),
-    (checks.domain_name, "-a.test", "the label '-a' begins or ends with a hyphen" + HINT),
-    (checks.domain_name, "a-.test", "the label 'a-' begins or ends with a hyphen" + HINT),
-    (checks.domain_name, "a" * 64 + ".test", "has 64 characters, more than 63" + HINT),
-    (checks.domain_name, ".".join([LONG, LONG, LONG, LONG]), "it has 255 characters, more than 253" + HINT),
-    (checks.domain_name, "localhost", "it has one label only" + HINT),
-    (checks.domain_name, "198.51.100.10", "its last label '10' is a number, as in an address" + HINT),
-    (checks.domain_name, "", "'' is not a domain name: it is empty; write for example 'example.org'"),
-    (checks.domain_name, None, "None is not a domain name: it is no text; write for example 'example.org'"),
-    (checks.domain_name, ["a.test"], "['a.test'] is not a domain name: it is no text"),
-    (checks.host_name, "rosewood", "'rosewood' is not a full host name: it has one label only; write letters, digits "
-     "and hyphens between dots, for example 'rosewood.example.org' (RFC 1123)"),
-    (checks.ip_address, "198.51.100.256", "'198.51.100.256' is not an IP address; write for example '198.51.100.10' or "
-     "'2001:db8::10', without a prefix length or a zone"),
-    (checks.ip_address, "198.51.100.10/24", "is not an IP address"),
-    (checks.ip_address, "198.051.100.10", "is not an IP address"),
-    (checks.ip_address, "fe80::1%eth0", "is not an IP address"),
-    (checks.ip_address, "example.org", "is not an IP address"),
-    (checks.ip_address, 3325256714, "3325256714 is not an IP address: it is no text"),
-    (checks.ip_address, "127.0.0.1", "'127.0.0.1' is the loopback, so that no other machine can reach it; write the"),
-    (checks.ip_address, "::", "'::' stands for no machine"),
-    (checks.ip_address, "ff02::1", "'ff02::1' is a multicast group"),
-    (checks.ip_address, "fe80::1", "'fe80::1' is link-local"),
-    (checks.bare_jid, "juliet", "'juliet' is not a bare JID: there is no account before an '@'; write the account and "
-     "its domain, for example 'juliet@example.org' (RFC 7622)"),
-    (checks.bare_jid, "@example.org", "there is no account before an '@'"),
-    (checks.bare_jid, "juliet@example.org/phone", "'/' begins a resource, which an account does not have"),
-    (checks.bare_jid, "ju liet@example.org", "' ' is not allowed in an account"),
-    (checks.bare_jid, "o'neill@example.org", '"\'" is not allowed in an account'),
-    (checks.bare_jid, "Juliet@example.org", "the account is not lower-case"),
-    (checks.bare_jid, "a@b@example.org", "'@' is not allowed"),
-    (checks.bare_jid, "juliet@exam ple.org", "'exam ple.org' is not a domain name: ' ' is not allowed"),
-    (checks.bare_jid, "a" * 1024 + "@example.org", "the account is longer than 1023 bytes"),
-    (checks.ca_domain, "letsencrypt", "'letsencrypt' is not a certificate authority's domain: it has one label only"),
-    (checks.ca_domain, 'a.test"; issue', "is not a certificate authority's domain: '\"' is not allowed"),
-    (checks.ca_domain, "a.test; x",
-     "'x' is not a parameter; write for example 'letsencrypt.org; validationmethods=dns-01'"),
-    (checks.port, 0, "0 is not a port; write a number from 1 to 65535, for example 5222"),
-    (checks.port, 65536, "65536 is not a port"),
-    (checks.port, "5222", "'5222' is not a port"),
-    (checks.port, True, "True is not a port"),
-    (checks.file_mode, 420, "420 is not a file mode; write octal digits in quotes, for example '0640'"),
-    (checks.file_mode, "0888", "'0888' is not a file mode"),
-    (checks.file_mode, "0644\n", "is not a file mode"),
-    (checks.components, ["muc.example.org"], "['muc.example.org'] is not a dictionary of components; write"),
-    (checks.components, {"mcu": "muc.example.org"}, "'mcu' is not a kind of component; did you mean 'muc'?"),
-    (checks.components, {"muc": "muc"}, "muc: 'muc' is not a domain name: it has one label only"),
-    (checks.components, {"muc": "a.test", "upload": "a.test"},
-     "'a.test' is the name of two components; give each its own"),
-    (checks.service, "clients", "'clients' is not a service; did you mean 'client'?"),
-    (checks.FORMATS["xmpp_admins"], [], "[] is not a list of bare JIDs: it is empty; write for example"),
-    (checks.FORMATS["xmpp_admins"], "a@b.test", "'a@b.test' is not a list of bare JIDs"),
-    (checks.FORMATS["xmpp_addresses"], ["10.0.0.1", "10.0.0.1"], "'10.0.0.1' is twice in the list of addresses"),
-])
+@pytest.mark.parametrize(
+    ("check", "value", "message"),
+    [
+        (checks.domain_name, 'bro"ccoli.test', "'bro\"ccoli.test' is not a domain name: '\"' is not allowed" + HINT),
+        (checks.domain_name, "a b.test", "'a b.test' is not a domain name: ' ' is not allowed" + HINT),
+        (checks.domain_name, "a_b.test", "'_' is not allowed" + HINT),
+        (checks.domain_name, "a.test\n", "'\\n' is not allowed" + HINT),
+        (checks.domain_name, "a\0.test", "'\\x00' is not allowed" + HINT),
+        (checks.domain_name, "*.test", "'*' is not allowed" + HINT),
+        (checks.domain_name, "Example.org", "'E' is not lower-case" + HINT),
+        (checks.domain_name, "bröccoli.test", "'ö' is not ASCII, so that its label must be written in its 'xn--' form"),
+        (checks.domain_name, "\u0663.test", "'\u0663' is not allowed" + HINT),
+        (checks.domain_name, "example.org.", "it ends in a dot" + HINT),
+        (checks.domain_name, "example..org", "there is nothing between two dots, or before the first" + HINT),
+        (checks.domain_name, ".org", "there is nothing between two dots, or before the first" + HINT),
+        (checks.domain_name, "-a.test", "the label '-a' begins or ends with a hyphen" + HINT),
+        (checks.domain_name, "a-.test", "the label 'a-' begins or ends with a hyphen" + HINT),
+        (checks.domain_name, "a" * 64 + ".test", "has 64 characters, more than 63" + HINT),
+        (checks.domain_name, ".".join([LONG, LONG, LONG, LONG]), "it has 255 characters, more than 253" + HINT),
+        (checks.domain_name, "localhost", "it has one label only" + HINT),
+        (checks.domain_name, "198.51.100.10", "its last label '10' is a number, as in an address" + HINT),
+        (checks.domain_name, "", "'' is not a domain name: it is empty; write for example 'example.org'"),
+        (checks.domain_name, None, "None is not a domain name: it is no text; write for example 'example.org'"),
+        (checks.domain_name, ["a.test"], "['a.test'] is not a domain name: it is no text"),
+        (
+            checks.host_name,
+            "rosewood",
+            "'rosewood' is not a full host name: it has one label only; write letters, digits "
+            "and hyphens between dots, for example 'rosewood.example.org' (RFC 1123)",
+        ),
+        (
+            checks.ip_address,
+            "198.51.100.256",
+            "'198.51.100.256' is not an IP address; write for example '198.51.100.10' or "
+            "'2001:db8::10', without a prefix length or a zone",
+        ),
+        (checks.ip_address, "198.51.100.10/24", "is not an IP address"),
+        (checks.ip_address, "198.051.100.10", "is not an IP address"),
+        (checks.ip_address, "fe80::1%eth0", "is not an IP address"),
+        (checks.ip_address, "example.org", "is not an IP address"),
+        (checks.ip_address, 3325256714, "3325256714 is not an IP address: it is no text"),
+        (
+            checks.ip_address,
+            "127.0.0.1",
+            "'127.0.0.1' is the loopback, so that no other machine can reach it; write the",
+        ),
+        (checks.ip_address, "::", "'::' stands for no machine"),
+        (checks.ip_address, "ff02::1", "'ff02::1' is a multicast group"),
+        (checks.ip_address, "fe80::1", "'fe80::1' is link-local"),
+        (
+            checks.bare_jid,
+            "juliet",
+            "'juliet' is not a bare JID: there is no account before an '@'; write the account and "
+            "its domain, for example 'juliet@example.org' (RFC 7622)",
+        ),
+        (checks.bare_jid, "@example.org", "there is no account before an '@'"),
+        (checks.bare_jid, "juliet@example.org/phone", "'/' begins a resource, which an account does not have"),
+        (checks.bare_jid, "ju liet@example.org", "' ' is not allowed in an account"),
+        (checks.bare_jid, "o'neill@example.org", '"\'" is not allowed in an account'),
+        (checks.bare_jid, "Juliet@example.org", "the account is not lower-case"),
+        (checks.bare_jid, "a@b@example.org", "'@' is not allowed"),
+        (checks.bare_jid, "juliet@exam ple.org", "'exam ple.org' is not a domain name: ' ' is not allowed"),
+        (checks.bare_jid, "a" * 1024 + "@example.org", "the account is longer than 1023 bytes"),
+        (
+            checks.ca_domain,
+            "letsencrypt",
+            "'letsencrypt' is not a certificate authority's domain: it has one label only",
+        ),
+        (checks.ca_domain, 'a.test"; issue', "is not a certificate authority's domain: '\"' is not allowed"),
+        (
+            checks.ca_domain,
+            "a.test; x",
+            "'x' is not a parameter; write for example 'letsencrypt.org; validationmethods=dns-01'",
+        ),
+        (checks.port, 0, "0 is not a port; write a number from 1 to 65535, for example 5222"),
+        (checks.port, 65536, "65536 is not a port"),
+        (checks.port, "5222", "'5222' is not a port"),
+        (checks.port, True, "True is not a port"),
+        (checks.file_mode, 420, "420 is not a file mode; write octal digits in quotes, for example '0640'"),
+        (checks.file_mode, "0888", "'0888' is not a file mode"),
+        (checks.file_mode, "0644\n", "is not a file mode"),
+        (checks.components, ["muc.example.org"], "['muc.example.org'] is not a dictionary of components; write"),
+        (checks.components, {"mcu": "muc.example.org"}, "'mcu' is not a kind of component; did you mean 'muc'?"),
+        (checks.components, {"muc": "muc"}, "muc: 'muc' is not a domain name: it has one label only"),
+        (
+            checks.components,
+            {"muc": "a.test", "upload": "a.test"},
+            "'a.test' is the name of two components; give each its own",
+        ),
+        (checks.service, "clients", "'clients' is not a service; did you mean 'client'?"),
+        (checks.FORMATS["xmpp_admins"], [], "[] is not a list of bare JIDs: it is empty; write for example"),
+        (checks.FORMATS["xmpp_admins"], "a@b.test", "'a@b.test' is not a list of bare JIDs"),
+        (checks.FORMATS["xmpp_addresses"], ["10.0.0.1", "10.0.0.1"], "'10.0.0.1' is twice in the list of addresses"),
+    ],
+)
 def test_wrong_values(check, value, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         check(value)
@@ -117,46 +152,60 @@ def test_certificate_names():
     assert certificate_names("example.org") == ["example.org"]
 
 
-@pytest.mark.parametrize(("domain", "components", "message"), [
-    ("example", {}, "certificate_names: domain: 'example' is not a domain name: it has one label only" + HINT),
-    ("example.org", {"muc": "a b"}, "certificate_names: components.muc: 'a b' is not a domain name"),
-    ("example.org", ["a"], "certificate_names: components: ['a'] is not a dictionary; write for example"),
-])
+@pytest.mark.parametrize(
+    ("domain", "components", "message"),
+    [
+        ("example", {}, "certificate_names: domain: 'example' is not a domain name: it has one label only" + HINT),
+        ("example.org", {"muc": "a b"}, "certificate_names: components.muc: 'a b' is not a domain name"),
+        ("example.org", ["a"], "certificate_names: components: ['a'] is not a dictionary; write for example"),
+    ],
+)
 def test_certificate_name_errors(domain, components, message):
     with pytest.raises(AnsibleFilterError, match=re.escape(message)):
         certificate_names(domain, components)
 
 
-@pytest.mark.parametrize(("text", "minutes", "start", "end"), [
-    ("02:00-05:00", 180, 120, 300),
-    ("23:30-01:00", 90, 1410, 60),
-    ("00:00-23:59", 1439, 0, 1439),
-    ("23:59-00:00", 1, 1439, 0),
-    ("12:01-12:00", 1439, 721, 720),
-])
+@pytest.mark.parametrize(
+    ("text", "minutes", "start", "end"),
+    [
+        ("02:00-05:00", 180, 120, 300),
+        ("23:30-01:00", 90, 1410, 60),
+        ("00:00-23:59", 1439, 0, 1439),
+        ("23:59-00:00", 1, 1439, 0),
+        ("12:01-12:00", 1439, 721, 720),
+    ],
+)
 def test_windows(text, minutes, start, end):
-    assert reboot_window(text) == {"start": text[:5], "end": text[6:], "minutes": minutes, "start_minute": start,
-                                   "end_minute": end}
+    assert reboot_window(text) == {
+        "start": text[:5],
+        "end": text[6:],
+        "minutes": minutes,
+        "start_minute": start,
+        "end_minute": end,
+    }
 
 
 WINDOW_HINT = "; write its begin and its end as HH:MM-HH:MM, for example '02:00-05:00'"
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("25:00-05:00", "'25:00-05:00' is not a window: '25:00' is not a time from 00:00 to 23:59" + WINDOW_HINT),
-    ("02:00-24:00", "'24:00' is not a time from 00:00 to 23:59" + WINDOW_HINT),
-    ("2:00-05:00", "'2:00' is not a time"),
-    ("02:60-05:00", "'02:60' is not a time"),
-    ("02:00\u201305:00", "it has no '-'" + WINDOW_HINT),
-    ("02:00-05:00-06:00", "'05:00-06:00' is not a time"),
-    ("02:00 - 05:00", "'02:00 ' is not a time"),
-    ("02:00-05:00\n", "'05:00\\n' is not a time"),
-    ("\u0660\u0662:00-05:00", "is not a time"),
-    ("02:00-02:00", "it begins and ends at the same minute" + WINDOW_HINT),
-    ("always", "'always' is not a window: it has no '-'"),
-    ("", "'' is not a window: it is empty; write for example '02:00-05:00'"),
-    (7200, "7200 is not a window: it is no text"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("25:00-05:00", "'25:00-05:00' is not a window: '25:00' is not a time from 00:00 to 23:59" + WINDOW_HINT),
+        ("02:00-24:00", "'24:00' is not a time from 00:00 to 23:59" + WINDOW_HINT),
+        ("2:00-05:00", "'2:00' is not a time"),
+        ("02:60-05:00", "'02:60' is not a time"),
+        ("02:00\u201305:00", "it has no '-'" + WINDOW_HINT),
+        ("02:00-05:00-06:00", "'05:00-06:00' is not a time"),
+        ("02:00 - 05:00", "'02:00 ' is not a time"),
+        ("02:00-05:00\n", "'05:00\\n' is not a time"),
+        ("\u0660\u0662:00-05:00", "is not a time"),
+        ("02:00-02:00", "it begins and ends at the same minute" + WINDOW_HINT),
+        ("always", "'always' is not a window: it has no '-'"),
+        ("", "'' is not a window: it is empty; write for example '02:00-05:00'"),
+        (7200, "7200 is not a window: it is no text"),
+    ],
+)
 def test_wrong_windows(text, message):
     with pytest.raises(AnsibleFilterError, match=re.escape(message)):
         reboot_window(text)

@@ -43,25 +43,36 @@ def test_the_smallest_zone():
     for name in ("@", "rosewood"):
         hosts[name, "A"], hosts[name, "AAAA"] = {"198.51.100.10"}, {"2001:db8::10"}
     services = {("_xmpp-client", 5222), ("_xmpps-client", 5223), ("_xmpp-server", 5269), ("_xmpps-server", 5270)}
-    assert found == {**hosts, **{(f"{service}._tcp", "SRV"): {f"0 5 {port} rosewood.example.org."}
-                                 for service, port in services}}
+    assert found == {
+        **hosts,
+        **{(f"{service}._tcp", "SRV"): {f"0 5 {port} rosewood.example.org."} for service, port in services},
+    }
 
 
 def test_the_whole_zone():
-    made = zone(components=COMPONENTS, certificate_authorities=["letsencrypt.org; validationmethods=dns-01"],
-                certificate=PATH)
+    made = zone(
+        components=COMPONENTS, certificate_authorities=["letsencrypt.org; validationmethods=dns-01"], certificate=PATH
+    )
     found = load(dns_zone_file(made, pins={PATH: PIN}))
     print(f"{len(made['records'])} records in {len(found)} sets")
     pinned = {name for name, kind in found if kind == "TLSA"}
     assert pinned == {f"_{port}._tcp.rosewood" for port in (5222, 5223, 5269, 5270, 443)} | {
-        "_443._tcp", "_443._tcp.upload"}
+        "_443._tcp",
+        "_443._tcp.upload",
+    }
     assert {data for (_name, kind), items in found.items() if kind == "TLSA" for data in items} == {f"3 1 1 {PIN}"}
     assert found["@", "CAA"] == {'0 issue "letsencrypt.org; validationmethods=dns-01"', '0 issuewild ";"'}
     assert found["_xmpps-server._tcp.conference", "SRV"] == {"0 5 5270 rosewood.example.org."}
     assert found["upload", "AAAA"] == {"2001:db8::10"}
     assert sum(kind == "SRV" for _name, kind in found) == 12
-    assert made["soa"] == {"mname": "rosewood.example.org.", "rname": "hostmaster.example.org.", "refresh": 7200,
-                           "retry": 3600, "expire": 1209600, "minimum": 3600}
+    assert made["soa"] == {
+        "mname": "rosewood.example.org.",
+        "rname": "hostmaster.example.org.",
+        "refresh": 7200,
+        "retry": 3600,
+        "expire": 1209600,
+        "minimum": 3600,
+    }
     assert not any("xmppconnect" in name for name, _kind in found)
 
 
@@ -74,7 +85,8 @@ def test_the_same_arguments_give_the_same_zone():
 def test_without_its_pin_a_tlsa_record_is_left_out():
     made = zone(record("TLSA", "2 1 1 " + "AB" * 32, "_25._tcp"), certificate=PATH)
     assert {(name, *data) for (name, kind), data in load(dns_zone_file(made)).items() if kind == "TLSA"} == {
-        ("_25._tcp", "2 1 1 " + "ab" * 32)}
+        ("_25._tcp", "2 1 1 " + "ab" * 32)
+    }
     assert len([1 for _name, kind in load(dns_zone_file(made, {PATH: PIN})) if kind == "TLSA"]) == 7
 
 
@@ -95,43 +107,71 @@ def test_the_host_at_the_domain_itself():
 
 
 def test_soa_and_name_servers():
-    made = zone(record("A", "198.51.100.53", "ns1"), nameservers=["ns1.example.org", "ns2.example.net"], ttl=60,
-                hostmaster="dns.admin@example.net")
+    made = zone(
+        record("A", "198.51.100.53", "ns1"),
+        nameservers=["ns1.example.org", "ns2.example.net"],
+        ttl=60,
+        hostmaster="dns.admin@example.net",
+    )
     text = dns_zone_file(made)
-    assert text.splitlines()[:3] == ["$ORIGIN example.org.", "$TTL 60", "@ IN SOA ns1.example.org. "
-                                     "dns\\.admin.example.net. @SERIAL@ 7200 3600 1209600 60"]
+    assert text.splitlines()[:3] == [
+        "$ORIGIN example.org.",
+        "$TTL 60",
+        "@ IN SOA ns1.example.org. dns\\.admin.example.net. @SERIAL@ 7200 3600 1209600 60",
+    ]
     assert load(text)["@", "NS"] == {"ns1.example.org.", "ns2.example.net."}
     assert dns.zone.from_text(text.replace("@SERIAL@", "1")).get_soa().rname.labels[0] == b"dns.admin"
 
 
-@pytest.mark.parametrize(("given", "key", "expected"), [
-    (record("A", "198.51.100.20", "www"), ("www", "A"), "198.51.100.20"),
-    (record("A", "198.51.100.20", "WWW.example.org."), ("www", "A"), "198.51.100.20"),
-    (record("AAAA", "2001:DB8::0:1", "*"), ("*", "AAAA"), "2001:db8::1"),
-    (record("CNAME", "rosewood", "www"), ("www", "CNAME"), "rosewood.example.org."),
-    (record("CNAME", "@", "www"), ("www", "CNAME"), "example.org."),
-    (record("CNAME", "host.example.net.", "www"), ("www", "CNAME"), "host.example.net."),
-    (record("MX", "0 .", "@"), ("@", "MX"), "0 ."),
-    (record("MX", "10 mail.example.net.", "@"), ("@", "MX"), "10 mail.example.net."),
-    (record("SRV", "0 5 443 rosewood", "_x._tcp"), ("_x._tcp", "SRV"), "0 5 443 rosewood.example.org."),
-    (record("CAA", '128 iodef "mailto:a@example.org"', "sub"), ("sub", "CAA"), '128 iodef "mailto:a@example.org"'),
-    (record("CAA", "0 issue ca.example.net; a=b", "sub"), ("sub", "CAA"), '0 issue "ca.example.net; a=b"'),
-    (record("SSHFP", "4 2 " + "AB" * 32, "rosewood"), ("rosewood", "SSHFP"), "4 2 " + "ab" * 32),
-    (record("DS", "12345 13 2 " + "ab" * 32, "sub"), ("sub", "DS"), "12345 13 2 " + "ab" * 32),
-    (record("NS", "ns.example.net.", "sub"), ("sub", "NS"), "ns.example.net."),
-    (record("HTTPS", "1 . alpn=h2", "@"), ("@", "HTTPS"), '1 . alpn="h2"'),
-    (record("TXT", "v=DMARC1; p=reject", "_dmarc"), ("_dmarc", "TXT"), '"v=DMARC1; p=reject"'),
-    (record("TXT", ""), ("x", "TXT"), '""'),
-    (record("TXT", "a" * 300), ("x", "TXT"), '"' + "a" * 255 + '" "' + "a" * 45 + '"'),
-])
+@pytest.mark.parametrize(
+    ("given", "key", "expected"),
+    [
+        (record("A", "198.51.100.20", "www"), ("www", "A"), "198.51.100.20"),
+        (record("A", "198.51.100.20", "WWW.example.org."), ("www", "A"), "198.51.100.20"),
+        (record("AAAA", "2001:DB8::0:1", "*"), ("*", "AAAA"), "2001:db8::1"),
+        (record("CNAME", "rosewood", "www"), ("www", "CNAME"), "rosewood.example.org."),
+        (record("CNAME", "@", "www"), ("www", "CNAME"), "example.org."),
+        (record("CNAME", "host.example.net.", "www"), ("www", "CNAME"), "host.example.net."),
+        (record("MX", "0 .", "@"), ("@", "MX"), "0 ."),
+        (record("MX", "10 mail.example.net.", "@"), ("@", "MX"), "10 mail.example.net."),
+        (record("SRV", "0 5 443 rosewood", "_x._tcp"), ("_x._tcp", "SRV"), "0 5 443 rosewood.example.org."),
+        (record("CAA", '128 iodef "mailto:a@example.org"', "sub"), ("sub", "CAA"), '128 iodef "mailto:a@example.org"'),
+        (record("CAA", "0 issue ca.example.net; a=b", "sub"), ("sub", "CAA"), '0 issue "ca.example.net; a=b"'),
+        (record("SSHFP", "4 2 " + "AB" * 32, "rosewood"), ("rosewood", "SSHFP"), "4 2 " + "ab" * 32),
+        (record("DS", "12345 13 2 " + "ab" * 32, "sub"), ("sub", "DS"), "12345 13 2 " + "ab" * 32),
+        (record("NS", "ns.example.net.", "sub"), ("sub", "NS"), "ns.example.net."),
+        (record("HTTPS", "1 . alpn=h2", "@"), ("@", "HTTPS"), '1 . alpn="h2"'),
+        (record("TXT", "v=DMARC1; p=reject", "_dmarc"), ("_dmarc", "TXT"), '"v=DMARC1; p=reject"'),
+        (record("TXT", ""), ("x", "TXT"), '""'),
+        (record("TXT", "a" * 300), ("x", "TXT"), '"' + "a" * 255 + '" "' + "a" * 45 + '"'),
+    ],
+)
 def test_the_operators_records(given, key, expected):
     assert expected in load(dns_zone_file(zone(given)))[key]
 
 
 def test_any_text_comes_back_from_a_txt_record():
     source = random.Random(1035)
-    pieces = ['"', "\\", ";", "(", ")", "\n", "\r", "\0", "\t", "@", "@SERIAL@", "$ORIGIN x.", "é", "🥦", " ", "a",
-              "\x7f", "1"]
+    pieces = [
+        '"',
+        "\\",
+        ";",
+        "(",
+        ")",
+        "\n",
+        "\r",
+        "\0",
+        "\t",
+        "@",
+        "@SERIAL@",
+        "$ORIGIN x.",
+        "é",
+        "🥦",
+        " ",
+        "a",
+        "\x7f",
+        "1",
+    ]
     texts = ["".join(source.choices(pieces, k=source.randrange(200))) for _ in range(400)]
     records = [record("TXT", text, f"t{number}") for number, text in enumerate(texts)]
     written = dns_zone_file(zone(*records))
@@ -152,71 +192,101 @@ def test_below_a_delegation_other_servers_know_the_addresses():
     assert ("@", "MX") in load(dns_zone_file(made))
 
 
-@pytest.mark.parametrize(("changes", "message"), [
-    ({"hostname": "rosewood"}, "dns_zones: hostname: 'rosewood' is not a full host name: it has one label only"),
-    ({"addresses": []}, "addresses: [] is not a list of addresses: it is empty; write for example"),
-    ({"addresses": ["198.51.100.300"]}, "addresses: '198.51.100.300' is not an IP address"),
-    ({"components": {"muc": "muc.example.net"}}, "components.muc: 'muc.example.net' is not inside the zone example.org;"
-     " write a name that ends in '.example.org'"),
-    ({"components": {"muc": "example.org"}}, "components.muc: 'example.org' is not inside the zone"),
-    ({"components": {"muc": "notexample.org"}}, "components.muc: 'notexample.org' is not inside the zone"),
-    ({"components": {"chat": "muc.example.org"}}, "components: 'chat' is not a kind of component"),
-    ({"certificate_authorities": ['a"b.test']}, "certificate_authorities: 'a\"b.test' is not a certificate"),
-    ({"nameservers": []}, "nameservers: [] is not a list of name servers: it is empty"),
-    ({"nameservers": ["ns1.example.org"]}, "@ NS: its target ns1.example.org. has no address in the zone; add "
-     "an A or AAAA record for it, or name another host"),
-    ({"hostmaster": "hostmaster"}, "hostmaster: 'hostmaster' is not a bare JID"),
-    ({"hostmaster": "a(b@example.org"}, "hostmaster: 'a(b@example.org' is not a mailbox; write for example"),
-    ({"ttl": -1}, "ttl: -1 is not a TTL; write seconds from 0 to 2147483647, for example 3600 (RFC 2181)"),
-    ({"ttl": "3600"}, "ttl: '3600' is not a TTL"),
-    ({"records": {"a": 1}}, "records: {'a': 1} is not a list; write dictionaries with name, type and data"),
-])
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hostname": "rosewood"}, "dns_zones: hostname: 'rosewood' is not a full host name: it has one label only"),
+        ({"addresses": []}, "addresses: [] is not a list of addresses: it is empty; write for example"),
+        ({"addresses": ["198.51.100.300"]}, "addresses: '198.51.100.300' is not an IP address"),
+        (
+            {"components": {"muc": "muc.example.net"}},
+            "components.muc: 'muc.example.net' is not inside the zone example.org;"
+            " write a name that ends in '.example.org'",
+        ),
+        ({"components": {"muc": "example.org"}}, "components.muc: 'example.org' is not inside the zone"),
+        ({"components": {"muc": "notexample.org"}}, "components.muc: 'notexample.org' is not inside the zone"),
+        ({"components": {"chat": "muc.example.org"}}, "components: 'chat' is not a kind of component"),
+        ({"certificate_authorities": ['a"b.test']}, "certificate_authorities: 'a\"b.test' is not a certificate"),
+        ({"nameservers": []}, "nameservers: [] is not a list of name servers: it is empty"),
+        (
+            {"nameservers": ["ns1.example.org"]},
+            "@ NS: its target ns1.example.org. has no address in the zone; add "
+            "an A or AAAA record for it, or name another host",
+        ),
+        ({"hostmaster": "hostmaster"}, "hostmaster: 'hostmaster' is not a bare JID"),
+        ({"hostmaster": "a(b@example.org"}, "hostmaster: 'a(b@example.org' is not a mailbox; write for example"),
+        ({"ttl": -1}, "ttl: -1 is not a TTL; write seconds from 0 to 2147483647, for example 3600 (RFC 2181)"),
+        ({"ttl": "3600"}, "ttl: '3600' is not a TTL"),
+        ({"records": {"a": 1}}, "records: {'a': 1} is not a list; write dictionaries with name, type and data"),
+    ],
+)
 def test_wrong_arguments(changes, message):
     with pytest.raises(AnsibleFilterError, match=re.escape(message)):
         zone(**changes)
 
 
-@pytest.mark.parametrize(("given", "message"), [
-    (7, "7 is not a record; write a dictionary with name, type and data"),
-    (record("A", "198.51.100.1", typ="A"), "'typ' is not a key of a record; did you mean 'type'?"),
-    (record("A", "2001:db8::1"), "x A: '2001:db8::1' is not an IPv4 address"),
-    (record("AAAA", "198.51.100.1"), "x AAAA: '198.51.100.1' is not an IPv6 address"),
-    (record("A", "198.51.100.1\nevil IN A 192.0.2.1"), "holds a character that is not printable ASCII"),
-    (record("A", ["198.51.100.1"]), "x A: ['198.51.100.1'] is not a record's data; write it as text, in quotes"),
-    (record("A", ""), "x A: '' is not a record's data"),
-    (record("SPF", "v=spf1"), "x: 'SPF' is not a known record type; write one of A, AAAA, CAA, CNAME"),
-    (record("a", "198.51.100.1"), "x: 'a' is not a known record type"),
-    (record("A", "198.51.100.1", ""), "'' is not a record's name; write it relative to the zone, for example"),
-    (record("A", "198.51.100.1", "a b"), "'a b' is not a DNS name: the label 'a b' is not one"),
-    (record("A", "198.51.100.1", "$ORIGIN"), "'$ORIGIN' is not a DNS name"),
-    (record("A", "198.51.100.1", "a\n"), "is not a DNS name"),
-    (record("A", "198.51.100.1", "a;b"), "'a;b' is not a DNS name"),
-    (record("A", "198.51.100.1", "a.*"), "'*' may only be its first label"),
-    (record("A", "198.51.100.1", "www.example.net."), "'www.example.net.' is not inside the zone example.org"),
-    (record("A", "198.51.100.1", "www.example.org"), "'www.example.org' would become www.example.org.example.org;"),
-    (record("CNAME", "host.example.net"), "x CNAME: 'host.example.net' has no dot at its end, so that example.org "
-     "would be added; write 'host.example.net.'"),
-    (record("CNAME", "a b"), "x CNAME: 'a b' is not a DNS name"),
-    (record("CNAME", "rosewood", "@"), "@ CNAME: an alias allows no other record at its name, and there is A, AAAA, "
-     "NS, SOA; leave out the one or the other (RFC 1034, section 3.6.2)"),
-    (record("CNAME", "host.example.net.", "rosewood"), "rosewood CNAME: an alias allows no other record"),
-    (record("MX", "10 mail"), "x MX: its target mail.example.org. has no address in the zone; add an A or AAAA record"),
-    (record("MX", "mail.example.net."), "x MX: 'mail.example.net.' has not the 2 parts of its type; write '10 mail"),
-    (record("MX", "70000 mail.example.net."), "x MX: '70000' is not a number from 0 to 65535"),
-    (record("SRV", "0 5 a host.example.net."), "x SRV: 'a' is not a number from 0 to 65535"),
-    (record("CAA", "1 issue a.test"), "x CAA: '1' is not 0, nor 128 for critical (RFC 8659)"),
-    (record("CAA", '0 issue "a" x "b"'), "is not a CAA value; write printable ASCII without quotes and backslashes"),
-    (record("CAA", "0 is-sue a.test"), "x CAA: 'is-sue' is not a CAA tag"),
-    (record("SSHFP", "4 2 xyz"), "x SSHFP: 'xyz' is not an even number of hexadecimal digits"),
-    (record("DS", "1 13 2"), "x DS: '1 13 2' has not the 4 parts of its type"),
-    (record("TLSA", "3 1 1 abcd"), "x TLSA: 'abcd' has 4 digits; write 64 for SHA-256 (1), 128 for SHA-512 (2)"),
-    (record("TLSA", "4 1 1 " + "ab" * 32), "x TLSA: '4' is not a number from 0 to 3"),
-    (record("TLSA", "3 1 1 {pin}"), "x TLSA: {pin} and a certificate belong together; write both or none"),
-    (record("HTTPS", "1 . alpn=h2;x"), "x HTTPS: 'alpn=h2;x' is not a parameter of a service binding"),
-    (record("HTTPS", "1"), "x HTTPS: '1' has not the parts of its type"),
-    (record("A", "198.51.100.1", ttl="1h"), "x A: ttl: '1h' is not a TTL"),
-    (record("A", "198.51.100.1", "@", ttl=60), "@ A: its records have different TTLs; give all the same (RFC 2181)"),
-])
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (7, "7 is not a record; write a dictionary with name, type and data"),
+        (record("A", "198.51.100.1", typ="A"), "'typ' is not a key of a record; did you mean 'type'?"),
+        (record("A", "2001:db8::1"), "x A: '2001:db8::1' is not an IPv4 address"),
+        (record("AAAA", "198.51.100.1"), "x AAAA: '198.51.100.1' is not an IPv6 address"),
+        (record("A", "198.51.100.1\nevil IN A 192.0.2.1"), "holds a character that is not printable ASCII"),
+        (record("A", ["198.51.100.1"]), "x A: ['198.51.100.1'] is not a record's data; write it as text, in quotes"),
+        (record("A", ""), "x A: '' is not a record's data"),
+        (record("SPF", "v=spf1"), "x: 'SPF' is not a known record type; write one of A, AAAA, CAA, CNAME"),
+        (record("a", "198.51.100.1"), "x: 'a' is not a known record type"),
+        (record("A", "198.51.100.1", ""), "'' is not a record's name; write it relative to the zone, for example"),
+        (record("A", "198.51.100.1", "a b"), "'a b' is not a DNS name: the label 'a b' is not one"),
+        (record("A", "198.51.100.1", "$ORIGIN"), "'$ORIGIN' is not a DNS name"),
+        (record("A", "198.51.100.1", "a\n"), "is not a DNS name"),
+        (record("A", "198.51.100.1", "a;b"), "'a;b' is not a DNS name"),
+        (record("A", "198.51.100.1", "a.*"), "'*' may only be its first label"),
+        (record("A", "198.51.100.1", "www.example.net."), "'www.example.net.' is not inside the zone example.org"),
+        (record("A", "198.51.100.1", "www.example.org"), "'www.example.org' would become www.example.org.example.org;"),
+        (
+            record("CNAME", "host.example.net"),
+            "x CNAME: 'host.example.net' has no dot at its end, so that example.org "
+            "would be added; write 'host.example.net.'",
+        ),
+        (record("CNAME", "a b"), "x CNAME: 'a b' is not a DNS name"),
+        (
+            record("CNAME", "rosewood", "@"),
+            "@ CNAME: an alias allows no other record at its name, and there is A, AAAA, "
+            "NS, SOA; leave out the one or the other (RFC 1034, section 3.6.2)",
+        ),
+        (record("CNAME", "host.example.net.", "rosewood"), "rosewood CNAME: an alias allows no other record"),
+        (
+            record("MX", "10 mail"),
+            "x MX: its target mail.example.org. has no address in the zone; add an A or AAAA record",
+        ),
+        (
+            record("MX", "mail.example.net."),
+            "x MX: 'mail.example.net.' has not the 2 parts of its type; write '10 mail",
+        ),
+        (record("MX", "70000 mail.example.net."), "x MX: '70000' is not a number from 0 to 65535"),
+        (record("SRV", "0 5 a host.example.net."), "x SRV: 'a' is not a number from 0 to 65535"),
+        (record("CAA", "1 issue a.test"), "x CAA: '1' is not 0, nor 128 for critical (RFC 8659)"),
+        (
+            record("CAA", '0 issue "a" x "b"'),
+            "is not a CAA value; write printable ASCII without quotes and backslashes",
+        ),
+        (record("CAA", "0 is-sue a.test"), "x CAA: 'is-sue' is not a CAA tag"),
+        (record("SSHFP", "4 2 xyz"), "x SSHFP: 'xyz' is not an even number of hexadecimal digits"),
+        (record("DS", "1 13 2"), "x DS: '1 13 2' has not the 4 parts of its type"),
+        (record("TLSA", "3 1 1 abcd"), "x TLSA: 'abcd' has 4 digits; write 64 for SHA-256 (1), 128 for SHA-512 (2)"),
+        (record("TLSA", "4 1 1 " + "ab" * 32), "x TLSA: '4' is not a number from 0 to 3"),
+        (record("TLSA", "3 1 1 {pin}"), "x TLSA: {pin} and a certificate belong together; write both or none"),
+        (record("HTTPS", "1 . alpn=h2;x"), "x HTTPS: 'alpn=h2;x' is not a parameter of a service binding"),
+        (record("HTTPS", "1"), "x HTTPS: '1' has not the parts of its type"),
+        (record("A", "198.51.100.1", ttl="1h"), "x A: ttl: '1h' is not a TTL"),
+        (
+            record("A", "198.51.100.1", "@", ttl=60),
+            "@ A: its records have different TTLs; give all the same (RFC 2181)",
+        ),
+    ],
+)
 def test_wrong_records(given, message):
     with pytest.raises(AnsibleFilterError, match="^dns_zones: .*" + re.escape(message)):
         zone(given)
@@ -224,17 +294,20 @@ def test_wrong_records(given, message):
         dns_zone_file({**zone(), "records": [*zone()["records"], given]})
 
 
-@pytest.mark.parametrize(("made", "pins", "message"), [
-    ("example.org", {}, "dns_zone_file: 'example.org' is not a zone; write a dictionary with name, ttl, soa"),
-    ({"name": "a b"}, {}, "name: 'a b' is not a domain name"),
-    ({**zone(), "soa": None}, {}, "soa: None is not a dictionary; write mname, rname, refresh, retry, expire"),
-    ({**zone(), "soa": {"mname": "ns1"}}, {}, "soa.mname: 'ns1' is not an absolute name; write for example"),
-    ({**zone(), "soa": {"mname": "ns1. x."}}, {}, "soa.mname: 'ns1. x' is not a DNS name"),
-    ({**zone(), "records": None}, {}, "records: None is not a list"),
-    (zone(), {PATH: "AB" * 32}, "is not a digest; write 64 lower-case hexadecimal digits"),
-    (zone(), {PATH: None}, f"pins: None for '{PATH}' is not a digest"),
-    (zone(), [PIN], "is not a dictionary; write the path of a certificate and its digest"),
-])
+@pytest.mark.parametrize(
+    ("made", "pins", "message"),
+    [
+        ("example.org", {}, "dns_zone_file: 'example.org' is not a zone; write a dictionary with name, ttl, soa"),
+        ({"name": "a b"}, {}, "name: 'a b' is not a domain name"),
+        ({**zone(), "soa": None}, {}, "soa: None is not a dictionary; write mname, rname, refresh, retry, expire"),
+        ({**zone(), "soa": {"mname": "ns1"}}, {}, "soa.mname: 'ns1' is not an absolute name; write for example"),
+        ({**zone(), "soa": {"mname": "ns1. x."}}, {}, "soa.mname: 'ns1. x' is not a DNS name"),
+        ({**zone(), "records": None}, {}, "records: None is not a list"),
+        (zone(), {PATH: "AB" * 32}, "is not a digest; write 64 lower-case hexadecimal digits"),
+        (zone(), {PATH: None}, f"pins: None for '{PATH}' is not a digest"),
+        (zone(), [PIN], "is not a dictionary; write the path of a certificate and its digest"),
+    ],
+)
 def test_wrong_zones(made, pins, message):
     with pytest.raises(AnsibleFilterError, match=re.escape(message)):
         dns_zone_file(made, pins)

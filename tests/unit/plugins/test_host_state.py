@@ -25,7 +25,8 @@ PACKAGES = (
     "not-installed\tunknown\tok\tgpm\tamd64\t\n"
 )
 UNITS = "\n".join(
-    f"Names={names}\nLoadState={load}\nActiveState={active}\nUnitFileState={file}\n" for names, load, active, file in [
+    f"Names={names}\nLoadState={load}\nActiveState={active}\nUnitFileState={file}\n"
+    for names, load, active, file in [
         ("nginx.service", "loaded", "active", "enabled"),
         ("ssh.service sshd.service", "loaded", "active", "disabled"),
         ("systemd-journald.service", "loaded", "active", "static"),
@@ -39,7 +40,8 @@ UNITS = "\n".join(
         ("bind9.service", "not-found", "failed", ""),
         ("starting.service", "loaded", "activating", "indirect"),
         ("run-u7.service", "loaded", "active", "transient"),
-    ])
+    ]
+)
 INSTALL = "[Service]\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
 
 
@@ -53,15 +55,29 @@ def recorded(command):
 
 @pytest.fixture
 def root(tmp_path):
-    for directory in ("etc/systemd/system/multi-user.target.wants", "run/systemd/system", "usr/bin",
-                      "run/systemd/generator", "run/systemd/generator.late", "usr/lib/systemd/system/x.target.wants"):
+    for directory in (
+        "etc/systemd/system/multi-user.target.wants",
+        "run/systemd/system",
+        "usr/bin",
+        "run/systemd/generator",
+        "run/systemd/generator.late",
+        "usr/lib/systemd/system/x.target.wants",
+    ):
         (tmp_path / directory).mkdir(parents=True)
     (tmp_path / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\nprosody:x:104:110::/:/bin/false\n+::::::\n\n")
     (tmp_path / "etc/group").write_text("root:x:0:\nssl-cert:x:110:prosody\n")
     (tmp_path / "usr/bin/python3").touch()
     etc, shipped = tmp_path / "etc/systemd/system", tmp_path / "usr/lib/systemd/system"
-    for name in ("idle.service", "wanted.service", "aliased.service", "hidden.service", "template@.service",
-                 "offered.service", "nginx.service", "readme.txt"):
+    for name in (
+        "idle.service",
+        "wanted.service",
+        "aliased.service",
+        "hidden.service",
+        "template@.service",
+        "offered.service",
+        "nginx.service",
+        "readme.txt",
+    ):
         (shipped / name).write_text(INSTALL)
     (shipped / "static.service").write_text("[Service]\nExecStart=/bin/true\n# WantedBy=x\n")
     (shipped / "also.socket").write_text("[Install]\nAlso=other.service\n")
@@ -86,36 +102,39 @@ def test_packages_are_those_installed_and_whole():
     }
 
 
-@pytest.mark.parametrize(("unit", "expected"), [
-    ("nginx.service", state(True, True)),
-    ("ssh.service", state(True, False)),
-    ("sshd.service", state(True, False)),
-    ("systemd-journald.service", state(True, True)),
-    ("systemd-timesyncd.service", state(False, False)),
-    ("apt-daily.timer", state(False, True)),
-    ("linked.service", state(False, False)),
-    ("munin.service", state(True, True)),
-    ("postgresql@17-main.service", state(True, True)),
-    ("broken.service", state(False, True, True)),
-    ("bind9.service", state(False, False, True)),
-    ("starting.service", state(False, True)),
-    ("run-u7.service", state(True, True)),
-    ("auditd.service", None),
-    ("idle.service", state(False, False)),
-    ("wanted.service", state(False, True)),
-    ("offered.service", state(False, False)),
-    ("aliased.service", state(False, True)),
-    ("other-name.service", state(False, True)),
-    ("web.service", state(True, True)),
-    ("hidden.service", state(False, False)),
-    ("static.service", state(False, True)),
-    ("also.socket", state(False, True)),
-    ("empty.service", state(False, False)),
-    ("sysv.service", state(False, True)),
-    ("template@.service", None),
-    ("readme.txt", None),
-    ("null", None),
-])
+@pytest.mark.parametrize(
+    ("unit", "expected"),
+    [
+        ("nginx.service", state(True, True)),
+        ("ssh.service", state(True, False)),
+        ("sshd.service", state(True, False)),
+        ("systemd-journald.service", state(True, True)),
+        ("systemd-timesyncd.service", state(False, False)),
+        ("apt-daily.timer", state(False, True)),
+        ("linked.service", state(False, False)),
+        ("munin.service", state(True, True)),
+        ("postgresql@17-main.service", state(True, True)),
+        ("broken.service", state(False, True, True)),
+        ("bind9.service", state(False, False, True)),
+        ("starting.service", state(False, True)),
+        ("run-u7.service", state(True, True)),
+        ("auditd.service", None),
+        ("idle.service", state(False, False)),
+        ("wanted.service", state(False, True)),
+        ("offered.service", state(False, False)),
+        ("aliased.service", state(False, True)),
+        ("other-name.service", state(False, True)),
+        ("web.service", state(True, True)),
+        ("hidden.service", state(False, False)),
+        ("static.service", state(False, True)),
+        ("also.socket", state(False, True)),
+        ("empty.service", state(False, False)),
+        ("sysv.service", state(False, True)),
+        ("template@.service", None),
+        ("readme.txt", None),
+        ("null", None),
+    ],
+)
 def test_unit(root, unit, expected):
     assert reader.host_state(False, str(root), recorded)["units"].get(unit) == expected
 
@@ -144,11 +163,14 @@ def test_without_systemd_there_are_no_units(root):
     assert reader.host_state(False, str(root), runner)["units"] == {}
 
 
-@pytest.mark.parametrize(("command", "message"), [
-    (["/none/dpkg-query"], "/none/dpkg-query: No such file or directory; this module needs a Debian host"),
-    (["sh", "-c", "echo no bus >&2; exit 3"], "sh -c exited with 3: no bus"),
-    (["false"], "false exited with 1: no message"),
-])
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["/none/dpkg-query"], "/none/dpkg-query: No such file or directory; this module needs a Debian host"),
+        (["sh", "-c", "echo no bus >&2; exit 3"], "sh -c exited with 3: no bus"),
+        (["false"], "false exited with 1: no message"),
+    ],
+)
 def test_a_tool_that_fails_is_named(command, message):
     with pytest.raises(reader.HostStateError) as caught:
         reader.run(command)
@@ -166,33 +188,45 @@ def test_on_this_machine():
 
 
 def host(check_mode=False, apt=True):
-    return {"packages": {"bash": "5"}, "check_mode": check_mode, "apt": apt, "users": [], "groups": [], "units": {
-        "up.service": state(True, True), "off.service": state(True, False), "down.timer": state(False, True)}}
+    return {
+        "packages": {"bash": "5"},
+        "check_mode": check_mode,
+        "apt": apt,
+        "users": [],
+        "groups": [],
+        "units": {"up.service": state(True, True), "off.service": state(True, False), "down.timer": state(False, True)},
+    }
 
 
-@pytest.mark.parametrize(("packages", "check_mode", "apt", "expected"), [
-    (["bash"], False, True, False),
-    (["bash", "nginx"], False, True, True),
-    ([], False, True, False),
-    (("nginx",), False, False, True),
-    (["nginx"], True, True, True),
-    (["nginx"], True, False, False),
-])
+@pytest.mark.parametrize(
+    ("packages", "check_mode", "apt", "expected"),
+    [
+        (["bash"], False, True, False),
+        (["bash", "nginx"], False, True, True),
+        ([], False, True, False),
+        (("nginx",), False, False, True),
+        (["nginx"], True, True, True),
+        (["nginx"], True, False, False),
+    ],
+)
 def test_missing_on(packages, check_mode, apt, expected):
     assert missing_on(packages, host(check_mode, apt)) is expected
 
 
-@pytest.mark.parametrize(("units", "check_mode", "enabled_only", "expected"), [
-    (["up.service"], False, False, False),
-    (["up.service", "off.service"], False, False, True),
-    (["down.timer"], False, False, True),
-    (["down.timer"], False, True, False),
-    (["off.service"], False, True, True),
-    (["none.service"], False, False, True),
-    (["none.service"], True, False, False),
-    (["none.service", "off.service"], True, False, True),
-    ([], False, False, False),
-])
+@pytest.mark.parametrize(
+    ("units", "check_mode", "enabled_only", "expected"),
+    [
+        (["up.service"], False, False, False),
+        (["up.service", "off.service"], False, False, True),
+        (["down.timer"], False, False, True),
+        (["down.timer"], False, True, False),
+        (["off.service"], False, True, True),
+        (["none.service"], False, False, True),
+        (["none.service"], True, False, False),
+        (["none.service", "off.service"], True, False, True),
+        ([], False, False, False),
+    ],
+)
 def test_stopped_on(units, check_mode, enabled_only, expected):
     assert stopped_on(units, host(check_mode), enabled_only=enabled_only) is expected
 
@@ -200,16 +234,19 @@ def test_stopped_on(units, check_mode, enabled_only, expected):
 STATE_ERROR = "run magicbroccoli.xmpp.host_facts first and give ansible_facts['host_state']"
 
 
-@pytest.mark.parametrize(("test", "arguments", "message"), [
-    (missing_on, ("nginx", host()), "missing_on: 'nginx' is no list of packages; write one, for example ['nginx']"),
-    (missing_on, ([7], host()), "missing_on: 7 is no name of one of the packages; write a string, for example"),
-    (missing_on, (["nginx"], None), "missing_on: the host state has no 'packages'; " + STATE_ERROR),
-    (missing_on, (["nginx"], {"packages": {}}), "missing_on: the host state has no 'check_mode'; " + STATE_ERROR),
-    (stopped_on, ({"a": 1}, host()), "stopped_on: {'a': 1} is no list of units; write one, for example"),
-    (stopped_on, (["nginx"], host()), "'nginx' is no full unit name; write it with its type, for example"),
-    (stopped_on, (["up.service"], host(), "yes"), "stopped_on: enabled_only: 'yes' is not a boolean"),
-    (stopped_on, (["up.service"], {}), "stopped_on: the host state has no 'units'; " + STATE_ERROR),
-])
+@pytest.mark.parametrize(
+    ("test", "arguments", "message"),
+    [
+        (missing_on, ("nginx", host()), "missing_on: 'nginx' is no list of packages; write one, for example ['nginx']"),
+        (missing_on, ([7], host()), "missing_on: 7 is no name of one of the packages; write a string, for example"),
+        (missing_on, (["nginx"], None), "missing_on: the host state has no 'packages'; " + STATE_ERROR),
+        (missing_on, (["nginx"], {"packages": {}}), "missing_on: the host state has no 'check_mode'; " + STATE_ERROR),
+        (stopped_on, ({"a": 1}, host()), "stopped_on: {'a': 1} is no list of units; write one, for example"),
+        (stopped_on, (["nginx"], host()), "'nginx' is no full unit name; write it with its type, for example"),
+        (stopped_on, (["up.service"], host(), "yes"), "stopped_on: enabled_only: 'yes' is not a boolean"),
+        (stopped_on, (["up.service"], {}), "stopped_on: the host state has no 'units'; " + STATE_ERROR),
+    ],
+)
 def test_errors(test, arguments, message):
     with pytest.raises(AnsibleFilterError) as caught:
         test(*arguments)

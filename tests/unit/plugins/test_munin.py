@@ -26,7 +26,8 @@ GRAPHS = {
 }
 COUNTERS = "start 1000\ntime 87400\n" + "".join(
     f"{name} {number}\n"
-    for number, name in enumerate(name for graph, names in GRAPHS.items() if graph != "uptime" for name in names))
+    for number, name in enumerate(name for graph, names in GRAPHS.items() if graph != "uptime" for name in names)
+)
 
 # Just as much of Prosody as the module touches: sessions of every kind, and a filter's hook to send stanzas through.
 PROSODY = r"""
@@ -89,8 +90,9 @@ def plugin(monkeypatch):
 
 
 def prosody(path, *more):
-    return subprocess.run(["lua5.4", "-", str(MODULE), str(path), *more], input=PROSODY, capture_output=True, text=True,
-                          check=False)
+    return subprocess.run(
+        ["lua5.4", "-", str(MODULE), str(path), *more], input=PROSODY, capture_output=True, text=True, check=False
+    )
 
 
 def values(text):
@@ -110,9 +112,20 @@ def test_the_numbers_arrive(plugin, tmp_path, capsys):
     days = float(found.pop("uptime"))
     assert days == pytest.approx((time.time() - 1000) / 86400, abs=0.01)
     assert found == {
-        "c2s_tls": "2", "c2s_websocket": "1", "c2s_bosh": "1", "c2s_hibernating": "1", "c2s_unencrypted": "1",
-        "s2s_in": "1", "s2s_out": "2", "s2s_connecting": "2",
-        "message_in": "3", "message_out": "4", "presence_in": "5", "presence_out": "0", "iq_in": "0", "iq_out": "6",
+        "c2s_tls": "2",
+        "c2s_websocket": "1",
+        "c2s_bosh": "1",
+        "c2s_hibernating": "1",
+        "c2s_unencrypted": "1",
+        "s2s_in": "1",
+        "s2s_out": "2",
+        "s2s_connecting": "2",
+        "message_in": "3",
+        "message_out": "4",
+        "presence_in": "5",
+        "presence_out": "0",
+        "iq_in": "0",
+        "iq_out": "6",
     }
 
 
@@ -143,9 +156,17 @@ def test_every_value_is_described(plugin, tmp_path, capsys, graph):
         assert "message_out.negative message_in" in config and "message_in.graph no" in config
 
 
-@pytest.mark.parametrize(("now", "uptime"), [
-    (87400, "1.0"), (87460, "1.0"), (87461, "U"), (87340, "1.0"), (87339, "U"), (0, "U"),
-])
+@pytest.mark.parametrize(
+    ("now", "uptime"),
+    [
+        (87400, "1.0"),
+        (87460, "1.0"),
+        (87461, "U"),
+        (87340, "1.0"),
+        (87339, "U"),
+        (0, "U"),
+    ],
+)
 def test_old_numbers_are_not_believed(plugin, tmp_path, capsys, now, uptime):
     path = tmp_path / "host_counters"
     path.write_text(COUNTERS)
@@ -172,7 +193,8 @@ def test_without_prosody(plugin, tmp_path, capsys):
     assert capsys.readouterr().out.split() == list(GRAPHS)
     assert plugin.main("prosody_x", [], environment, 0) == 1
     assert capsys.readouterr().err == (
-        "prosody_x: 'x' is no graph; link this plugin as prosody_ with one of c2s, s2s, stanzas, uptime\n")
+        "prosody_x: 'x' is no graph; link this plugin as prosody_ with one of c2s, s2s, stanzas, uptime\n"
+    )
 
 
 def test_munin_reads_the_markers():
@@ -187,33 +209,38 @@ def test_links():
             "/etc/munin/plugins/cpu": {"state": "link", "target": "/usr/share/munin/plugins/cpu"},
             "/etc/munin/plugins/if_eth0": {"state": "link", "target": "/usr/share/munin/plugins/if_"},
             "/etc/munin/plugins/load": {"state": "link", "target": "/opt/load"},
-            "/etc/munin/plugins/prosody_c2s": {
-                "state": "link", "target": "/usr/local/lib/munin/plugins/prosody_"},
+            "/etc/munin/plugins/prosody_c2s": {"state": "link", "target": "/usr/local/lib/munin/plugins/prosody_"},
         },
     }
     assert munin_links([]) == {"names": [], "files": {}}
 
 
-NAMES = ("write letters, digits, underscores, hyphens, dots and colons, not beginning with a dot")
+NAMES = "write letters, digits, underscores, hyphens, dots and colons, not beginning with a dot"
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (["cpu"], "plugins: 'cpu' is not a list; write for example ['cpu', 'load']"),
-    ([{"cpu": 1}], "plugins: {'cpu': 1} is not a list; write for example ['cpu', 'load']"),
-    ([["../x"]], f"plugins: '../x' is not the name of a plugin; {NAMES}"),
-    ([["a)|(.*"]], f"plugins: 'a)|(.*' is not the name of a plugin; {NAMES}"),
-    ([["cpu\n"]], f"plugins: 'cpu\\n' is not the name of a plugin; {NAMES}"),
-    ([[""]], f"plugins: '' is not the name of a plugin; {NAMES}"),
-    ([[".x"]], f"plugins: '.x' is not the name of a plugin; {NAMES}"),
-    ([["é"]], f"plugins: 'é' is not the name of a plugin; {NAMES}"),
-    ([[5]], f"plugins: 5 is not the name of a plugin; {NAMES}"),
-    ([[], "eth0"], "interfaces: 'eth0' is not a list; write for example ['eth0']"),
-    ([[], [], ["c3s"]], "prosody: 'c3s' is not a graph of Prosody; write one of c2s, s2s, stanzas, uptime"),
-    ([[], [], [], ["x"]], "extra: ['x'] is not a dictionary; write for example {'ping_a': '/opt/munin/ping_'}"),
-    ([[], [], [], {"x": "y"}], "extra.x: 'y' is not the path of a program; write it from the root, for example "
-                              "'/usr/local/lib/munin/plugins/ping_'"),
-    ([[], [], [], {"a/b": "/y"}], f"extra: 'a/b' is not the name of a plugin; {NAMES}"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["cpu"], "plugins: 'cpu' is not a list; write for example ['cpu', 'load']"),
+        ([{"cpu": 1}], "plugins: {'cpu': 1} is not a list; write for example ['cpu', 'load']"),
+        ([["../x"]], f"plugins: '../x' is not the name of a plugin; {NAMES}"),
+        ([["a)|(.*"]], f"plugins: 'a)|(.*' is not the name of a plugin; {NAMES}"),
+        ([["cpu\n"]], f"plugins: 'cpu\\n' is not the name of a plugin; {NAMES}"),
+        ([[""]], f"plugins: '' is not the name of a plugin; {NAMES}"),
+        ([[".x"]], f"plugins: '.x' is not the name of a plugin; {NAMES}"),
+        ([["é"]], f"plugins: 'é' is not the name of a plugin; {NAMES}"),
+        ([[5]], f"plugins: 5 is not the name of a plugin; {NAMES}"),
+        ([[], "eth0"], "interfaces: 'eth0' is not a list; write for example ['eth0']"),
+        ([[], [], ["c3s"]], "prosody: 'c3s' is not a graph of Prosody; write one of c2s, s2s, stanzas, uptime"),
+        ([[], [], [], ["x"]], "extra: ['x'] is not a dictionary; write for example {'ping_a': '/opt/munin/ping_'}"),
+        (
+            [[], [], [], {"x": "y"}],
+            "extra.x: 'y' is not the path of a program; write it from the root, for example "
+            "'/usr/local/lib/munin/plugins/ping_'",
+        ),
+        ([[], [], [], {"a/b": "/y"}], f"extra: 'a/b' is not the name of a plugin; {NAMES}"),
+    ],
+)
 def test_bad_links(arguments, said):
     with pytest.raises(AnsibleFilterError) as caught:
         munin_links(*arguments)

@@ -60,26 +60,40 @@ def test_agrees_with_the_filter(program):
         assert program.minute_of(window["end"]) == window["end_minute"]
 
 
-@pytest.mark.parametrize(("minute", "reasons", "busy", "said"), [
-    (0, [], False, "no reboot is needed"),
-    (1, ["x is there"], False, "a reboot is needed (x is there), but it is 00:01, outside the window 02:00-05:00"),
-    (119, ["x"], False, "a reboot is needed (x), but it is 01:59, outside the window 02:00-05:00"),
-    (120, ["x", "y"], False, "a reboot is needed (x; y) and the window 02:00-05:00 is open"),
-    (299, ["x"], True, "a reboot is needed (x) and the window 02:00-05:00 is open, but packages are being installed"),
-    (300, ["x"], True, "a reboot is needed (x), but it is 05:00, outside the window 02:00-05:00"),
-])
+@pytest.mark.parametrize(
+    ("minute", "reasons", "busy", "said"),
+    [
+        (0, [], False, "no reboot is needed"),
+        (1, ["x is there"], False, "a reboot is needed (x is there), but it is 00:01, outside the window 02:00-05:00"),
+        (119, ["x"], False, "a reboot is needed (x), but it is 01:59, outside the window 02:00-05:00"),
+        (120, ["x", "y"], False, "a reboot is needed (x; y) and the window 02:00-05:00 is open"),
+        (
+            299,
+            ["x"],
+            True,
+            "a reboot is needed (x) and the window 02:00-05:00 is open, but packages are being installed",
+        ),
+        (300, ["x"], True, "a reboot is needed (x), but it is 05:00, outside the window 02:00-05:00"),
+    ],
+)
 def test_says_why(program, minute, reasons, busy, said):
     assert program.decide({"start": "02:00", "end": "05:00"}, minute, reasons, busy)[2] == said
 
 
-@pytest.mark.parametrize(("window", "said"), [
-    ({"start": "2:00", "end": "05:00"}, "'2:00' is not a time of day; write it from 00:00 to 23:59"),
-    ({"start": "02:00", "end": "24:00"}, "'24:00' is not a time of day; write it from 00:00 to 23:59"),
-    ({"start": "02:60", "end": "03:00"}, "'02:60' is not a time of day; write it from 00:00 to 23:59"),
-    ({"start": "02:00", "end": "02:00"}, "the window 02:00-02:00 has no length; let it end later"),
-    ({"start": "02:00"}, """{'start': '02:00'} is no window; write for example {"start": "02:00", "end": "05:00"}"""),
-    ([], """[] is no window; write for example {"start": "02:00", "end": "05:00"}"""),
-])
+@pytest.mark.parametrize(
+    ("window", "said"),
+    [
+        ({"start": "2:00", "end": "05:00"}, "'2:00' is not a time of day; write it from 00:00 to 23:59"),
+        ({"start": "02:00", "end": "24:00"}, "'24:00' is not a time of day; write it from 00:00 to 23:59"),
+        ({"start": "02:60", "end": "03:00"}, "'02:60' is not a time of day; write it from 00:00 to 23:59"),
+        ({"start": "02:00", "end": "02:00"}, "the window 02:00-02:00 has no length; let it end later"),
+        (
+            {"start": "02:00"},
+            """{'start': '02:00'} is no window; write for example {"start": "02:00", "end": "05:00"}""",
+        ),
+        ([], """[] is no window; write for example {"start": "02:00", "end": "05:00"}"""),
+    ],
+)
 def test_refuses_a_bad_window(program, window, said):
     with pytest.raises(ValueError) as caught:
         program.decide(window, 130, ["x"], False)
@@ -102,18 +116,20 @@ class Machine:
         return "/usr/bin/systemctl reboot" in self.ran
 
 
-@pytest.mark.parametrize(("arguments", "minute", "required", "kernel", "rebooted", "said"), [
-    ([], 130, True, "1", True, "Rebooting: a reboot is needed (REQUIRED is there, from libc6, linux-image)"),
-    ([], 130, False, "3", True, "Rebooting: a reboot is needed (kernel 6.12 is installed, 6.1 runs)"),
-    ([], 130, False, "2", True, "Rebooting: a reboot is needed (kernel 6.12 is installed, 6.1 runs)"),
-    ([], 130, False, "1", False, "Not rebooting: no reboot is needed"),
-    ([], 130, False, "0", False, "Not rebooting: no reboot is needed"),
-    ([], 301, True, "3", False, "outside the window"),
-    (["--explain"], 130, True, "3", False, "Rebooting: "),
-    (["--dry-run"], 130, True, "3", False, "Rebooting: "),
-])
-def test_reboots_only_when_it_should(
-        program, monkeypatch, capsys, arguments, minute, required, kernel, rebooted, said):
+@pytest.mark.parametrize(
+    ("arguments", "minute", "required", "kernel", "rebooted", "said"),
+    [
+        ([], 130, True, "1", True, "Rebooting: a reboot is needed (REQUIRED is there, from libc6, linux-image)"),
+        ([], 130, False, "3", True, "Rebooting: a reboot is needed (kernel 6.12 is installed, 6.1 runs)"),
+        ([], 130, False, "2", True, "Rebooting: a reboot is needed (kernel 6.12 is installed, 6.1 runs)"),
+        ([], 130, False, "1", False, "Not rebooting: no reboot is needed"),
+        ([], 130, False, "0", False, "Not rebooting: no reboot is needed"),
+        ([], 301, True, "3", False, "outside the window"),
+        (["--explain"], 130, True, "3", False, "Rebooting: "),
+        (["--dry-run"], 130, True, "3", False, "Rebooting: "),
+    ],
+)
+def test_reboots_only_when_it_should(program, monkeypatch, capsys, arguments, minute, required, kernel, rebooted, said):
     machine = Machine(f"NEEDRESTART-KSTA: {kernel}")
     Path(program.CONFIG).write_text(json.dumps({"start": "02:00", "end": "05:00"}))
     if required:
@@ -145,18 +161,31 @@ def test_sees_who_holds_the_lock_of_dpkg(program):
     Path(program.DPKG_LOCK).touch()
     assert not program.dpkg_is_busy()
     holder = subprocess.Popen(
-        [sys.executable, "-c", "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX);"
-         "print('held', flush=True); sys.stdin.read()", program.DPKG_LOCK],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        [
+            sys.executable,
+            "-c",
+            "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX);"
+            "print('held', flush=True); sys.stdin.read()",
+            program.DPKG_LOCK,
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert holder.stdout.readline() == "held\n"
     assert program.dpkg_is_busy()
     holder.communicate()
     assert not program.dpkg_is_busy()
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    (None, "No such file or directory"), ("{", "Expecting property name"), ("[]", "is no window"),
-])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "No such file or directory"),
+        ("{", "Expecting property name"),
+        ("[]", "is no window"),
+    ],
+)
 def test_a_broken_configuration_reboots_nothing(program, monkeypatch, capsys, text, said):
     machine = Machine("NEEDRESTART-KSTA: 3")
     if text is not None:

@@ -22,7 +22,7 @@ VARIABLES = {
     "data": {"a": "{{ parent }}", "l": ["{{ secret }}", 1, "{{ 2 + 3 }}", True, 1.5], "n": None},
     "state": {"packages": {"bash": "5"}, "units": {}, "check_mode": False, "apt": True},
     "zones": f"{{{{ parent | {NAME}.dns_zones(hostname='rosewood.' ~ parent, addresses=['198.51.100.10'], "
-             f"components=components, certificate='/c.pem') }}}}",
+    f"components=components, certificate='/c.pem') }}}}",
     "rules": [{"name": "a", "protocol": "tcp", "ports": ["{{ 5000 + 222 }}"], "rate": 1, "burst": 1}],
 }
 CASES = {
@@ -32,8 +32,8 @@ CASES = {
     f"{{'a': secret}} | {NAME}.to_lua_assignments": 'a = "hun\\"ter\\n]]"\n',
     f"parent | {NAME}.certificate_names(components=components)": ["example.org", "muc.example.org"],
     "zones[0].records | selectattr('type', 'eq', 'TLSA') | map(attribute='name') | first": "_5222._tcp.rosewood",
-    f"zones | map('{NAME}.dns_zone_file', pins={{'/c.pem': 'ab' * 32}}) | first | regex_search('_443._tcp IN .*')":
-        "_443._tcp IN TLSA 3 1 1 " + "ab" * 32,
+    f"zones | map('{NAME}.dns_zone_file', pins={{'/c.pem': 'ab' * 32}}) | first | regex_search('_443._tcp IN .*')": "_443._tcp IN TLSA 3 1 1 "
+    + "ab" * 32,
     f"(['web'] | {NAME}.firewall_rules)[1].ports": [80, 443],
     f"(rules | {NAME}.nftables_rules).rules | last": "tcp dport { 5222 } ct state new counter accept",
     f"('23:00-01:00' | {NAME}.reboot_window).minutes": 120,
@@ -50,18 +50,40 @@ def values(tmp_path_factory):
     (top / "password").write_text("test")
     text = VaultLib().encrypt(SECRET, secret=VaultSecret(b"test")).decode()
     (top / "vars.yml").write_text(
-        json.dumps(VARIABLES)[:-1] + ', "secret": !vault "' + text.replace("\n", "\\n") + '"}')
-    (top / "play.json").write_text(json.dumps([{
-        "hosts": "localhost", "gather_facts": False, "vars_files": ["vars.yml"],
-        "tasks": [{"ansible.builtin.debug": {"msg": ["{{ " + case + " }}" for case in CASES]}}]}]))
+        json.dumps(VARIABLES)[:-1] + ', "secret": !vault "' + text.replace("\n", "\\n") + '"}'
+    )
+    (top / "play.json").write_text(
+        json.dumps(
+            [
+                {
+                    "hosts": "localhost",
+                    "gather_facts": False,
+                    "vars_files": ["vars.yml"],
+                    "tasks": [{"ansible.builtin.debug": {"msg": ["{{ " + case + " }}" for case in CASES]}}],
+                }
+            ]
+        )
+    )
     home = pathlib.Path(collection.__path__[0]).parents[2]
     done = subprocess.run(
-        [pathlib.Path(sys.executable).parent / "ansible-playbook", "-i", "localhost,", "-c", "local",
-         "--vault-password-file", top / "password", top / "play.json"],
-        capture_output=True, text=True, check=False, cwd=top, env={
-            **os.environ, "ANSIBLE_COLLECTIONS_PATH": str(home), "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"})
+        [
+            pathlib.Path(sys.executable).parent / "ansible-playbook",
+            "-i",
+            "localhost,",
+            "-c",
+            "local",
+            "--vault-password-file",
+            top / "password",
+            top / "play.json",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=top,
+        env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(home), "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    body = done.stdout[done.stdout.index("=> {") + 3:done.stdout.index("PLAY RECAP")]
+    body = done.stdout[done.stdout.index("=> {") + 3 : done.stdout.index("PLAY RECAP")]
     return dict(zip(CASES, json.loads(body)["msg"], strict=True))
 
 

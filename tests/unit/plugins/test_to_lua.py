@@ -59,9 +59,39 @@ def run_lua(chunks):
 
 
 HOSTILE = [
-    "", "plain", "it's", 'say "hi"', "back\\slash", "\\", '\\"', "]]", "]==]", "--[[", "a\nb", "a\r\nb", "\r", "\t",
-    "\0", "\x000", "\x001", "\x7f9", "\x1b[31m", "bröccoli 🥦", "\u2028", "\ufeff", "\x85", "${x}", "{{ x }}", "%d",
-    '" .. os.exit() .. "', "nil", "end", "\\065", "\\x41", "\\z  ", "\u202e",
+    "",
+    "plain",
+    "it's",
+    'say "hi"',
+    "back\\slash",
+    "\\",
+    '\\"',
+    "]]",
+    "]==]",
+    "--[[",
+    "a\nb",
+    "a\r\nb",
+    "\r",
+    "\t",
+    "\0",
+    "\x000",
+    "\x001",
+    "\x7f9",
+    "\x1b[31m",
+    "bröccoli 🥦",
+    "\u2028",
+    "\ufeff",
+    "\x85",
+    "${x}",
+    "{{ x }}",
+    "%d",
+    '" .. os.exit() .. "',
+    "nil",
+    "end",
+    "\\065",
+    "\\x41",
+    "\\z  ",
+    "\u202e",
 ]
 NUMBERS = [0, 1, -1, 2**53, -(2**53), 0.5, -0.25, 1e300, 5e-324, 1.0, 3.141592653589793, 255, 65536]
 
@@ -78,8 +108,10 @@ def value(source, depth=0):
         return text(source)
     if kind == 5:
         return [value(source, depth + 1) for _ in range(source.randrange(5))]
-    pairs = [(text(source) if source.random() < 0.8 else source.randint(-9, 9), value(source, depth + 1))
-             for _ in range(source.randrange(5))]
+    pairs = [
+        (text(source) if source.random() < 0.8 else source.randint(-9, 9), value(source, depth + 1))
+        for _ in range(source.randrange(5))
+    ]
     return dict(pairs)
 
 
@@ -113,23 +145,32 @@ def test_escapes_are_those_of_lua_5_1():
     assert not re.search("[\x00-\x1f\x7f]", written)
 
 
-@pytest.mark.parametrize(("item", "options", "expected"), [
-    ({"admins": ["juliet@example.org"], "allow-registration": False}, {"indent": 0},
-     '{ admins = { "juliet@example.org" }, ["allow-registration"] = false }'),
-    ({"b": 1, "a": {"end": 2, "goto": 3, 5: "x", "2": "y"}}, {},
-     '{\n    b = 1,\n    a = {\n        ["end"] = 2,\n        ["goto"] = 3,\n        [5] = "x",\n        ["2"] = "y",\n'
-     "    },\n}"),
-    ([1, 2.0], {"indent": 2, "level": 1}, "{\n    1,\n    2.0,\n  }"),
-    ({"gone": None, "kept": ""}, {"indent": 0}, '{ kept = "" }'),
-    ({"b", "a"}, {"indent": 0}, '{ "a", "b" }'),
-    (("a", 1), {"indent": 0}, '{ "a", 1 }'),
-    (iter("ab"), {"indent": 0}, '{ "a", "b" }'),
-    (b"\x00\xff\"\\\n", {}, '"\\000\\255\\"\\\\\\010"'),
-    ("a\x001\n\"\\ü", {}, '"a\\0001\\n\\"\\\\ü"'),
-    ({"ünïcode": 1, "a\n": 2, "": 3}, {"indent": 0}, '{ ["ünïcode"] = 1, ["a\\n"] = 2, [""] = 3 }'),
-    (None, {}, "nil"),
-    ({"a": None}, {}, "{}"),
-])
+@pytest.mark.parametrize(
+    ("item", "options", "expected"),
+    [
+        (
+            {"admins": ["juliet@example.org"], "allow-registration": False},
+            {"indent": 0},
+            '{ admins = { "juliet@example.org" }, ["allow-registration"] = false }',
+        ),
+        (
+            {"b": 1, "a": {"end": 2, "goto": 3, 5: "x", "2": "y"}},
+            {},
+            '{\n    b = 1,\n    a = {\n        ["end"] = 2,\n        ["goto"] = 3,\n        [5] = "x",\n        ["2"] = "y",\n'
+            "    },\n}",
+        ),
+        ([1, 2.0], {"indent": 2, "level": 1}, "{\n    1,\n    2.0,\n  }"),
+        ({"gone": None, "kept": ""}, {"indent": 0}, '{ kept = "" }'),
+        ({"b", "a"}, {"indent": 0}, '{ "a", "b" }'),
+        (("a", 1), {"indent": 0}, '{ "a", 1 }'),
+        (iter("ab"), {"indent": 0}, '{ "a", "b" }'),
+        (b'\x00\xff"\\\n', {}, '"\\000\\255\\"\\\\\\010"'),
+        ('a\x001\n"\\ü', {}, '"a\\0001\\n\\"\\\\ü"'),
+        ({"ünïcode": 1, "a\n": 2, "": 3}, {"indent": 0}, '{ ["ünïcode"] = 1, ["a\\n"] = 2, [""] = 3 }'),
+        (None, {}, "nil"),
+        ({"a": None}, {}, "{}"),
+    ],
+)
 def test_written_form(item, options, expected):
     assert to_lua(item, **options) == expected
 
@@ -145,26 +186,37 @@ def test_the_deepest_nesting_allowed_loads():
     assert run_lua(["return " + to_lua(nested(100))]) == [dump(nested(100))]
 
 
-@pytest.mark.parametrize(("item", "options", "message"), [
-    ({"a": [1, None]}, {}, "value.a[1]: null would end the list for Lua; leave the item out, or write false"),
-    ({"a b": 2**53 + 1}, {}, "value['a b']: 9007199254740993 is beyond 2^53 = 9007199254740992, up to which every Lua "
-     "reads integers exactly; write it as a string, in quotes"),
-    (-(2**64), {}, "value: -18446744073709551616 is beyond 2^53"),
-    ({2**60: 1}, {}, "1152921504606846976 is beyond 2^53"),
-    ([float("nan")], {}, "value[0]: nan has no Lua literal; write a finite number"),
-    (float("-inf"), {}, "value: -inf has no Lua literal"),
-    ({True: 1}, {}, "the key True is neither a string nor an integer; write it in quotes, for example 'True'"),
-    ({None: 1}, {}, "the key None is neither a string nor an integer"),
-    ({1.5: 1}, {}, "the key 1.5 is neither a string nor an integer"),
-    ({"secret": "hunter2\ud800"}, {}, "value.secret: U+D800 is half of a character and cannot be written as UTF-8"),
-    ({"\udfff": 1}, {}, "U+DFFF is half of a character"),
-    ({"day": datetime.date(2025, 1, 2)}, {}, "value.day: date has no Lua form; write a string (in quotes), a number"),
-    ({1, "a"}, {}, "value: a set of different types has no order; write a list"),
-    (nested(101), {}, "nested deeper than 100 levels; Lua cannot read it"),
-    (1, {"indent": -1}, "indent: -1 is not a number from 0 to 16"),
-    (1, {"indent": "4"}, "indent: '4' is not a number from 0 to 16"),
-    (1, {"level": True}, "level: True is not a number from 0 to 16"),
-])
+@pytest.mark.parametrize(
+    ("item", "options", "message"),
+    [
+        ({"a": [1, None]}, {}, "value.a[1]: null would end the list for Lua; leave the item out, or write false"),
+        (
+            {"a b": 2**53 + 1},
+            {},
+            "value['a b']: 9007199254740993 is beyond 2^53 = 9007199254740992, up to which every Lua "
+            "reads integers exactly; write it as a string, in quotes",
+        ),
+        (-(2**64), {}, "value: -18446744073709551616 is beyond 2^53"),
+        ({2**60: 1}, {}, "1152921504606846976 is beyond 2^53"),
+        ([float("nan")], {}, "value[0]: nan has no Lua literal; write a finite number"),
+        (float("-inf"), {}, "value: -inf has no Lua literal"),
+        ({True: 1}, {}, "the key True is neither a string nor an integer; write it in quotes, for example 'True'"),
+        ({None: 1}, {}, "the key None is neither a string nor an integer"),
+        ({1.5: 1}, {}, "the key 1.5 is neither a string nor an integer"),
+        ({"secret": "hunter2\ud800"}, {}, "value.secret: U+D800 is half of a character and cannot be written as UTF-8"),
+        ({"\udfff": 1}, {}, "U+DFFF is half of a character"),
+        (
+            {"day": datetime.date(2025, 1, 2)},
+            {},
+            "value.day: date has no Lua form; write a string (in quotes), a number",
+        ),
+        ({1, "a"}, {}, "value: a set of different types has no order; write a list"),
+        (nested(101), {}, "nested deeper than 100 levels; Lua cannot read it"),
+        (1, {"indent": -1}, "indent: -1 is not a number from 0 to 16"),
+        (1, {"indent": "4"}, "indent: '4' is not a number from 0 to 16"),
+        (1, {"level": True}, "level: True is not a number from 0 to 16"),
+    ],
+)
 def test_errors(item, options, message):
     with pytest.raises(AnsibleFilterError) as caught:
         to_lua(item, **options)
@@ -175,21 +227,24 @@ def test_errors(item, options, message):
 def test_assignments_load():
     options = {"a": 1, "none": None, "modules": ["x", "]]"], "deep": {"k-k": {"z": "\0"}}, "_b2": '"'}
     source = to_lua_assignments(options, indent=2, level=1)
-    assert source.startswith("  a = 1\n  modules = {\n    \"x\",\n")
+    assert source.startswith('  a = 1\n  modules = {\n    "x",\n')
     names = ", ".join(f"{name} = {name}" for name in options)
     assert run_lua([f"{source} return {{ {names} }}"]) == [dump(options)]
     assert to_lua_assignments({}) == ""
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    (["a"], "to_lua_assignments: value: list is no dictionary; write option names with their values"),
-    ({"a-b": 1}, "value['a-b']: 'a-b' is not a Lua name; write letters, digits and underscores"),
-    ({"end": 1}, "'end' is not a Lua name"),
-    ({"a = 1; os": 1}, "'a = 1; os' is not a Lua name"),
-    ({"a\n": 1}, "'a\\n' is not a Lua name"),
-    ({1: 1}, "1 is not a Lua name"),
-    ({"a": [None]}, "value.a[0]: null would end the list"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["a"], "to_lua_assignments: value: list is no dictionary; write option names with their values"),
+        ({"a-b": 1}, "value['a-b']: 'a-b' is not a Lua name; write letters, digits and underscores"),
+        ({"end": 1}, "'end' is not a Lua name"),
+        ({"a = 1; os": 1}, "'a = 1; os' is not a Lua name"),
+        ({"a\n": 1}, "'a\\n' is not a Lua name"),
+        ({1: 1}, "1 is not a Lua name"),
+        ({"a": [None]}, "value.a[0]: null would end the list"),
+    ],
+)
 def test_assignment_errors(options, message):
     with pytest.raises(AnsibleFilterError) as caught:
         to_lua_assignments(options)
