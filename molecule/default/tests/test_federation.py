@@ -8,11 +8,16 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.mark.parametrize(("sender", "receiver"), [
-    ("alice", "carol"), ("carol", "alice"),
-    # That the self-signed server can talk at all, to one that allows it.
-    ("mallory", "carol"), ("carol", "mallory"),
-])
+@pytest.mark.parametrize(
+    ("sender", "receiver"),
+    [
+        ("alice", "carol"),
+        ("carol", "alice"),
+        # That the self-signed server can talk at all, to one that allows it.
+        ("mallory", "carol"),
+        ("carol", "mallory"),
+    ],
+)
 def test_servers_talk(accounts, client, sender, receiver):
     talk = client("talk", sender=accounts[sender].by(), receiver=accounts[receiver].by())
     assert talk["received"] == talk["sent"]

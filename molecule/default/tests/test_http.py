@@ -45,8 +45,10 @@ def test_host_meta_json(internet):
 
 def test_web_clients_of_other_sites_may_use_bosh(internet):
     _, headers, _ = get(
-        internet, f"https://{DOMAIN}/http-bind",
-        "--request OPTIONS --header 'Origin: https://client.test' --header 'Access-Control-Request-Method: POST'")
+        internet,
+        f"https://{DOMAIN}/http-bind",
+        "--request OPTIONS --header 'Origin: https://client.test' --header 'Access-Control-Request-Method: POST'",
+    )
     assert headers["access-control-allow-origin"] == "*"
 
 
@@ -68,7 +70,8 @@ def test_file_goes_up_and_comes_down(internet, accounts, client):
     internet.out("head -c 3000000 /dev/urandom > /tmp/upload.bin")
     sent = internet.run(
         "go-sendxmpp --suppress-root-warning --http-upload /tmp/upload.bin "
-        f"--username {alice.jid} --password {shlex.quote(alice.password)} {bob.jid}")
+        f"--username {alice.jid} --password {shlex.quote(alice.password)} {bob.jid}"
+    )
     assert sent.rc == 0, sent.stdout + sent.stderr
     url = client("receive", account=bob.by())["body"]
     assert url.startswith(f"https://upload.{DOMAIN}/")

@@ -1,7 +1,7 @@
 # Copyright (c) magicbroccoli contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A wrong inventory stops before the host is touched, and says which variable, what is wrong and what would be right."""
+"""A wrong inventory stops before the host is touched, and says which variable is wrong and what would be right."""
 
 from __future__ import annotations
 
@@ -13,14 +13,27 @@ import pytest
 from conftest import HOSTNAME, INVENTORY
 
 CASES = {
-    "window": ({"updates_reboot_window": "25:00-05:00"}, ["updates_reboot_window: '25:00-05:00' is not a window", "02:00-05:00"]),
-    "address": ({"xmpp_addresses": ["198.51.100.999"]}, ["xmpp_addresses: '198.51.100.999' is not an IP address", "198.51.100.10"]),
-    "quote": ({"xmpp_domain": 'bro"ccoli.test'}, ["xmpp_domain: 'bro\"ccoli.test' is not a domain name", "'\"' is not allowed",
-                                                 "example.org"]),
-    "newline": ({"xmpp_domain": "broccoli.test\nallow_registration = true"}, ["xmpp_domain: ", "is not a domain name",
-                                                                              "example.org"]),
+    "window": (
+        {"updates_reboot_window": "25:00-05:00"},
+        ["updates_reboot_window: '25:00-05:00' is not a window", "02:00-05:00"],
+    ),
+    "address": (
+        {"xmpp_addresses": ["198.51.100.999"]},
+        ["xmpp_addresses: '198.51.100.999' is not an IP address", "198.51.100.10"],
+    ),
+    "quote": (
+        {"xmpp_domain": 'bro"ccoli.test'},
+        ["xmpp_domain: 'bro\"ccoli.test' is not a domain name", "'\"' is not allowed", "example.org"],
+    ),
+    "newline": (
+        {"xmpp_domain": "broccoli.test\nallow_registration = true"},
+        ["xmpp_domain: ", "is not a domain name", "example.org"],
+    ),
     "choice": ({"xmpp_tls_policy": "lax"}, ["xmpp_tls_policy: ", "lax", "strict", "modern"]),
-    "two at once": ({"xmpp_addresses": ["here"], "updates_reboot_window": ""}, ["xmpp_addresses: 'here'", "updates_reboot_window: "]),
+    "two at once": (
+        {"xmpp_addresses": ["here"], "updates_reboot_window": ""},
+        ["xmpp_addresses: 'here'", "updates_reboot_window: "],
+    ),
 }
 
 
@@ -61,10 +74,12 @@ def test_missing_domain(rosewood, site, tmp_path):
 
 
 def test_the_right_inventory_reaches_the_host(rosewood, site):
-    """The control: with nothing wrong the host is asked, and a run that may not change anything finds nothing to change."""
+    """The control: with nothing wrong the host is asked. By the way, a run with --check finds nothing to change."""
     before = asked(rosewood)
     result = site("--check")
     assert result.returncode == 0, result.stdout[-1500:] + result.stderr
     print(f"{asked(rosewood) - before} modules ran on the host")
     assert asked(rosewood) > before
-    assert re.search(rf"^{re.escape(HOSTNAME)} +: ok=\d+ +changed=0 ", result.stdout, re.MULTILINE), result.stdout[-1500:]
+    assert re.search(rf"^{re.escape(HOSTNAME)} +: ok=\d+ +changed=0 ", result.stdout, re.MULTILINE), result.stdout[
+        -1500:
+    ]

@@ -68,11 +68,19 @@ def test_message_each_way(accounts, client, via):
         assert talk["from"].startswith(accounts[sender].jid)
 
 
-@pytest.mark.parametrize(("port", "namespace", "send", "refusal"), [
-    (5222, "jabber:client", "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'>biwsbj1hLHI9YQ==</auth>",
-     "failure/encryption-required"),
-    (5269, "jabber:server", "<db:result from='honest.test' to='broccoli.test'>key</db:result>", "error/"),
-], ids=["c2s", "s2s"])
+@pytest.mark.parametrize(
+    ("port", "namespace", "send", "refusal"),
+    [
+        (
+            5222,
+            "jabber:client",
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'>biwsbj1hLHI9YQ==</auth>",
+            "failure/encryption-required",
+        ),
+        (5269, "jabber:server", "<db:result from='honest.test' to='broccoli.test'>key</db:result>", "error/"),
+    ],
+    ids=["c2s", "s2s"],
+)
 def test_unencrypted_stream_is_refused(client, port, namespace, send, refusal):
     other = "honest.test" if port == 5269 else DOMAIN
     stream = client("plain", address=ADDRESS, port=port, namespace=namespace, to=DOMAIN, send=send, **{"from": other})
@@ -84,7 +92,9 @@ def test_unencrypted_stream_is_refused(client, port, namespace, send, refusal):
 
 @pytest.mark.parametrize("port", [5223, 5270, 443])
 def test_nothing_without_tls(client, port):
-    stream = client("plain", address=ADDRESS, port=port, namespace="jabber:client", to=DOMAIN, send="", **{"from": DOMAIN})
+    stream = client(
+        "plain", address=ADDRESS, port=port, namespace="jabber:client", to=DOMAIN, send="", **{"from": DOMAIN}
+    )
     assert stream["features"] == stream["answers"] == []
     assert stream["closed"] or "not_xml" in stream
     if port == 443:

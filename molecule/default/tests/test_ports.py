@@ -12,8 +12,31 @@ PROMISED = {22, 53, 80, 443, 5000, 5222, 5223, 5269, 5270}
 # On the loopback address: DNS and its control channel, munin's node, Prosody's HTTP; NTP's control channel.
 INSIDE = {("tcp", 53), ("udp", 53), ("tcp", 953), ("tcp", 4949), ("tcp", 5280), ("udp", 323)}
 # All below 1024, and those of databases, caches, Prosody's other services and what people run.
-KNOCK = [*range(1, 1025), 1433, 3306, 3478, 4949, 5000, 5222, 5223, 5269, 5270, 5280, 5281, 5347, 5349, 5432, 5582, 6379,
-         8000, 8080, 8443, 9090, 11211, 27017]
+KNOCK = [
+    *range(1, 1025),
+    1433,
+    3306,
+    3478,
+    4949,
+    5000,
+    5222,
+    5223,
+    5269,
+    5270,
+    5280,
+    5281,
+    5347,
+    5349,
+    5432,
+    5582,
+    6379,
+    8000,
+    8080,
+    8443,
+    9090,
+    11211,
+    27017,
+]
 
 
 def test_listening_sockets(rosewood):
@@ -40,10 +63,16 @@ def test_port_scan(client, address):
 
 def test_firewall_hides_what_listens(rosewood, client):
     """A service that somebody starts on the host is not reachable unless the firewall was told."""
-    rosewood.out("systemd-run --quiet --collect --unit stray python3 -m http.server 4950"
-                 " && until (exec 3<>/dev/tcp/198.51.100.20/4950) 2>/dev/null; do sleep 0.1; done")
+    rosewood.out(
+        "systemd-run --quiet --collect --unit stray python3 -m http.server 4950"
+        " && until (exec 3<>/dev/tcp/198.51.100.20/4950) 2>/dev/null; do sleep 0.1; done"
+    )
     try:
         for address in HOSTS[HOSTNAME]["xmpp_addresses"]:
-            assert client("scan", address=address, ports=[4950, 5222]) == {"open": [5222], "closed": [], "silent": [4950]}
+            assert client("scan", address=address, ports=[4950, 5222]) == {
+                "open": [5222],
+                "closed": [],
+                "silent": [4950],
+            }
     finally:
         rosewood.out("systemctl stop stray")

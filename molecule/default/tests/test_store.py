@@ -40,8 +40,9 @@ def test_owner_and_mode(rosewood, accounts):
 
 def test_no_password_in_it(rosewood, accounts, client):
     def found(text):
-        return rosewood.run("grep --recursive --text --fixed-strings --files-with-matches --file=- /var/lib/prosody",
-                            stdin=text).stdout.split()
+        return rosewood.run(
+            "grep --recursive --text --fixed-strings --files-with-matches --file=- /var/lib/prosody", stdin=text
+        ).stdout.split()
 
     for name in ("alice", "bob"):
         account = accounts[name]

@@ -19,13 +19,17 @@ PORTS = {
 }
 GOOD = {
     "TLS 1.3": ("-tls1_3", "TLSv1.3", r"TLS_(AES_\d+_GCM|CHACHA20_POLY1305)_SHA\d+"),
-    "TLS 1.2": ("-tls1_2 -cipher ALL:@SECLEVEL=0", "TLSv1.2", r"ECDHE-(ECDSA|RSA)-(AES\d+-GCM-SHA\d+|CHACHA20-POLY1305)"),
+    "TLS 1.2": (
+        "-tls1_2 -cipher ALL:@SECLEVEL=0",
+        "TLSv1.2",
+        r"ECDHE-(ECDSA|RSA)-(AES\d+-GCM-SHA\d+|CHACHA20-POLY1305)",
+    ),
 }
 BAD = {
     "TLS 1.0": "-tls1 -cipher ALL:@SECLEVEL=0",
     "TLS 1.1": "-tls1_1 -cipher ALL:@SECLEVEL=0",
-    "CBC": "-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384"
-           ":@SECLEVEL=0",
+    "CBC": "-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA"
+    ":ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384:@SECLEVEL=0",
     "static RSA": "-tls1_2 -cipher AES128-GCM-SHA256:AES256-GCM-SHA384:AES128-SHA:@SECLEVEL=0",
     "DHE": "-tls1_2 -cipher DHE-RSA-AES128-GCM-SHA256:DHE-RSA-AES256-GCM-SHA384:@SECLEVEL=0",
     "no authentication": "-tls1_2 -cipher aNULL:@SECLEVEL=0",
@@ -50,11 +54,12 @@ def handshake(internet, address, options):
 def weak(internet):
     """A server that takes everything: what the client offers is seen to be on offer."""
     internet.out(
-        "openssl req -quiet -x509 -newkey rsa:2048 -noenc -days 1 -subj /CN=weak.test -keyout /tmp/weak.key -out /tmp/weak.crt"
+        "openssl req -quiet -x509 -newkey rsa:2048 -noenc -days 1 -subj /CN=weak.test"
+        " -keyout /tmp/weak.key -out /tmp/weak.crt"
         " && systemd-run --quiet --collect --unit weak openssl s_server -quiet -accept 198.51.100.53:4433"
-        " -key /tmp/weak.key -cert /tmp/weak.crt -cipher ALL:COMPLEMENTOFALL:@SECLEVEL=0 -dhparam /dev/null -dhparam ''"
-        .replace(" -dhparam /dev/null -dhparam ''", " -min_protocol TLSv1")
-        + " && until (exec 3<>/dev/tcp/198.51.100.53/4433) 2>/dev/null; do sleep 0.1; done")
+        " -key /tmp/weak.key -cert /tmp/weak.crt -cipher ALL:COMPLEMENTOFALL:@SECLEVEL=0 -min_protocol TLSv1"
+        " && until (exec 3<>/dev/tcp/198.51.100.53/4433) 2>/dev/null; do sleep 0.1; done"
+    )
     yield "198.51.100.53:4433"
     internet.out("systemctl stop weak")
 
@@ -71,8 +76,10 @@ def test_the_client_can_do_what_must_be_refused(internet, weak, bad):
 def test_accepted(internet, port, good):
     options, version, cipher = GOOD[good]
     agreed = handshake(
-        internet, f"{HOSTNAME}:{port}",
-        f"-servername {DOMAIN} {PORTS[port]} {options} -verify_return_error -verify_hostname {DOMAIN}")
+        internet,
+        f"{HOSTNAME}:{port}",
+        f"-servername {DOMAIN} {PORTS[port]} {options} -verify_return_error -verify_hostname {DOMAIN}",
+    )
     print(agreed)
     assert isinstance(agreed, tuple), agreed
     assert agreed[0] == version
@@ -91,7 +98,8 @@ def test_refused(internet, port):
 def test_certificate_of_every_name(internet):
     for name in (DOMAIN, f"upload.{DOMAIN}"):
         agreed = handshake(
-            internet, f"{HOSTNAME}:443", f"-servername {name} -verify_return_error -verify_hostname {name}")
+            internet, f"{HOSTNAME}:443", f"-servername {name} -verify_return_error -verify_hostname {name}"
+        )
         assert isinstance(agreed, tuple), agreed
 
 

@@ -53,7 +53,9 @@ def local(element: ET.Element) -> str:
 
 
 def srv(service: str, domain: str) -> tuple[str, int]:
-    answer = subprocess.run(["dig", "+short", "SRV", f"_{service}._tcp.{domain}"], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        ["dig", "+short", "SRV", f"_{service}._tcp.{domain}"], capture_output=True, text=True, check=True
+    )
     _priority, _weight, port, target = answer.stdout.splitlines()[0].split()
     return target.rstrip("."), int(port)
 
@@ -93,8 +95,10 @@ class Stream:
     def open(self) -> ET.Element:
         self.parser = ET.XMLPullParser(["start", "end"])
         self.depth = 0
-        self.send(f"<?xml version='1.0'?><stream:stream to='{self.domain}' version='1.0' xmlns='{CLIENT}' "
-                  f"xmlns:stream='{STREAM}'>")
+        self.send(
+            f"<?xml version='1.0'?><stream:stream to='{self.domain}' version='1.0' xmlns='{CLIENT}' "
+            f"xmlns:stream='{STREAM}'>"
+        )
         return self.receive()
 
     def send(self, xml: str) -> None:
@@ -122,7 +126,8 @@ class WebSocket:
         self.domain = domain
         self.before_tls: list[str] = []
         self.socket = websocket.create_connection(
-            f"wss://{domain}/xmpp-websocket", SECONDS, subprotocols=["xmpp"], sslopt={"context": tls_context(domain)})
+            f"wss://{domain}/xmpp-websocket", SECONDS, subprotocols=["xmpp"], sslopt={"context": tls_context(domain)}
+        )
         if self.socket.subprotocol != "xmpp":
             raise ConnectionError(f"subprotocol {self.socket.subprotocol!r}")
 
@@ -175,8 +180,10 @@ class Bosh:
         if self.sid:
             self.request(f"sid='{self.sid}' xmpp:restart='true' xmlns:xmpp='urn:xmpp:xbosh' to='{self.domain}'")
         else:
-            self.sid = self.request(f"to='{self.domain}' ver='1.11' hold='1' wait='1' xmpp:version='1.0' "
-                                    "xmlns:xmpp='urn:xmpp:xbosh' xml:lang='en'").get("sid")
+            self.sid = self.request(
+                f"to='{self.domain}' ver='1.11' hold='1' wait='1' xmpp:version='1.0' "
+                "xmlns:xmpp='urn:xmpp:xbosh' xml:lang='en'"
+            ).get("sid")
         return self.receive()
 
     def send(self, xml: str) -> None:
@@ -196,8 +203,11 @@ class Session:
         self.account = account
         self.user, self.domain = account["jid"].split("@")
         via = account.get("via", "tcp")
-        self.stream = {"bosh": Bosh, "websocket": WebSocket}[via](self.domain) \
-            if via in ("bosh", "websocket") else Stream(self.domain, via)
+        self.stream = (
+            {"bosh": Bosh, "websocket": WebSocket}[via](self.domain)
+            if via in ("bosh", "websocket")
+            else Stream(self.domain, via)
+        )
         features = self.stream.open()
         self.mechanisms = sorted(mechanism.text for mechanism in features.iter(f"{{{SASL}}}mechanism"))
         self.scram(account["password"])
@@ -207,8 +217,12 @@ class Session:
         self.stream.send(f"<presence xmlns='{CLIENT}'/>")
 
     def result(self) -> dict:
-        return {"jid": self.jid, "mechanisms": self.mechanisms, "tls": self.stream.tls(),
-                "before_tls": self.stream.before_tls}
+        return {
+            "jid": self.jid,
+            "mechanisms": self.mechanisms,
+            "tls": self.stream.tls(),
+            "before_tls": self.stream.before_tls,
+        }
 
     def scram(self, password: str) -> None:
         """RFC 5802, without channel binding; the server proves that it knows the password, too."""
@@ -260,7 +274,9 @@ def receive(job: dict) -> dict:
 def talk(job: dict) -> dict:
     receiver, sender = Session(job["receiver"]), Session(job["sender"])
     body = f"Hello {secrets.token_hex(8)}"
-    sender.stream.send(f"<message xmlns='{CLIENT}' type='chat' id='m1' to={quoteattr(receiver.jid)}><body>{body}</body></message>")
+    sender.stream.send(
+        f"<message xmlns='{CLIENT}' type='chat' id='m1' to={quoteattr(receiver.jid)}><body>{body}</body></message>"
+    )
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         # In turn: the message at the receiver, or its error at the sender.
@@ -271,8 +287,13 @@ def talk(job: dict) -> dict:
                 continue
             if message.get("type") == "error":
                 error = message.find(f"{{{CLIENT}}}error")
-                raise Refused(next(local(child) for child in error if child.tag.startswith(f"{{{STANZAS}}}")
-                                   and local(child) != "text"))
+                raise Refused(
+                    next(
+                        local(child)
+                        for child in error
+                        if child.tag.startswith(f"{{{STANZAS}}}") and local(child) != "text"
+                    )
+                )
             got = message.findtext(f"{{{CLIENT}}}body")
             if got is not None:
                 return {"from": message.get("from"), "sent": body, "received": got}
@@ -286,8 +307,10 @@ def plain(job: dict) -> dict:
     with socket.create_connection((job["address"], job["port"]), SECONDS) as connection:
         parser = ET.XMLPullParser(["start", "end"])
         depth = 0
-        connection.sendall(f"<?xml version='1.0'?><stream:stream to='{job['to']}' from='{job['from']}' version='1.0' "
-                           f"xmlns='{namespace}' xmlns:stream='{STREAM}' xmlns:db='jabber:server:dialback'>".encode())
+        connection.sendall(
+            f"<?xml version='1.0'?><stream:stream to='{job['to']}' from='{job['from']}' version='1.0' "
+            f"xmlns='{namespace}' xmlns:stream='{STREAM}' xmlns:db='jabber:server:dialback'>".encode()
+        )
         connection.settimeout(3)
         try:
             while data := connection.recv(65536):
