@@ -40,10 +40,12 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         result = super().run(tmp, task_vars)
-        _validation, arguments = self.validate_argument_spec({
-            "model": {"type": "path", "required": True},
-            "roles": {"type": "list", "elements": "str", "default": []},
-        })
+        _validation, arguments = self.validate_argument_spec(
+            {
+                "model": {"type": "path", "required": True},
+                "roles": {"type": "list", "elements": "str", "default": []},
+            }
+        )
         self._roles = {}
         for role in arguments["roles"]:
             self._load_role(role, wanted=True)
@@ -103,7 +105,8 @@ class ActionModule(ActionBase):
             root = importlib.import_module(f"ansible_collections.{collection}").__path__[0]
         except ImportError as error:
             raise AnsibleActionFail(
-                f"roles: {name!r}: the collection {collection} is not installed; write an installed one") from error
+                f"roles: {name!r}: the collection {collection} is not installed; write an installed one"
+            ) from error
         path = os.path.join(root, "roles", short)
         if not os.path.isdir(path):
             raise AnsibleActionFail(f"roles: {name!r} is not a role of {collection}; {self._nearest_role(root, short)}")

@@ -14,8 +14,21 @@ import subprocess
 
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 PUBLIC_KEY = re.compile(r"-----BEGIN PUBLIC KEY-----(.*?)-----END PUBLIC KEY-----", re.DOTALL)
-PARSE = ("openssl", "x509", "-noout", "-subject", "-issuer", "-dates", "-dateopt", "iso_8601", "-nameopt",
-         "RFC2253,utf8,-esc_msb", "-ext", "subjectAltName", "-pubkey")
+PARSE = (
+    "openssl",
+    "x509",
+    "-noout",
+    "-subject",
+    "-issuer",
+    "-dates",
+    "-dateopt",
+    "iso_8601",
+    "-nameopt",
+    "RFC2253,utf8,-esc_msb",
+    "-ext",
+    "subjectAltName",
+    "-pubkey",
+)
 
 
 class CertificateError(Exception):
@@ -28,7 +41,8 @@ def run(command, stdin=""):
         done = subprocess.run(command, input=stdin.encode(), capture_output=True, check=False)
     except OSError as error:
         raise CertificateError(
-            f"{command[0]}: {error.strerror or error}; install the package openssl on the host") from error
+            f"{command[0]}: {error.strerror or error}; install the package openssl on the host"
+        ) from error
     if done.returncode != 0:
         lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
         raise CertificateError(lines[0] if lines else f"openssl exited with {done.returncode}")
@@ -79,7 +93,8 @@ def key_matches(path, pin):
         output = run(("openssl", "pkey", "-in", path, "-pubout", "-passin", "pass:"))
     except CertificateError as error:
         raise CertificateError(
-            f"private key {path}: {error}; give an unencrypted private key in PEM, or remove the file") from error
+            f"private key {path}: {error}; give an unencrypted private key in PEM, or remove the file"
+        ) from error
     return hashlib.sha256(public_key(output)).hexdigest() == pin
 
 
@@ -95,7 +110,8 @@ def describe(path, key=None, now=None):
     if not blocks:
         raise CertificateError(
             f"certificate {path}: holds no '-----BEGIN CERTIFICATE-----'; give a PEM file, the host's certificate "
-            "first, its chain after it")
+            "first, its chain after it"
+        )
     # A daemon refuses the whole file when one certificate of the chain is broken: read them all.
     for number, block in enumerate(blocks, 1):
         try:
@@ -104,7 +120,8 @@ def describe(path, key=None, now=None):
                 facts = parse(output, now or datetime.datetime.now(datetime.UTC))
         except CertificateError as error:
             raise CertificateError(
-                f"certificate {path}, number {number} of {len(blocks)}: {error}; give a whole PEM file") from error
+                f"certificate {path}, number {number} of {len(blocks)}: {error}; give a whole PEM file"
+            ) from error
     facts["chain_length"] = len(blocks)
     facts["key_matches"] = key_matches(key, facts["pin"]) if key else None
     return facts

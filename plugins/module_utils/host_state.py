@@ -16,19 +16,31 @@ import subprocess
 DPKG_FORMAT = "${db:Status-Status}\t${db:Status-Want}\t${db:Status-Eflag}\t${Package}\t${Architecture}\t${Version}\n"
 DPKG_QUERY = ("dpkg-query", "-W", "-f", DPKG_FORMAT)
 # Only loaded units: `systemctl list-unit-files` takes half a second, because it looks into every unit file twice.
-SHOW_UNITS = ("systemctl", "show", "--no-pager", "--property=Names,LoadState,ActiveState,UnitFileState",
-              "*.service", "*.timer", "*.socket", "*.path")
+SHOW_UNITS = (
+    "systemctl",
+    "show",
+    "--no-pager",
+    "--property=Names,LoadState,ActiveState,UnitFileState",
+    "*.service",
+    "*.timer",
+    "*.socket",
+    "*.path",
+)
 UNIT_NAME = re.compile(r".+(?<!@)\.(service|timer|socket|path)")
 
 # The states for which `systemctl is-enabled` exits with 0 (systemctl(1), table 1).
-ENABLED_STATES = frozenset(
-    ["enabled", "enabled-runtime", "static", "alias", "indirect", "generated", "transient"]
-)
+ENABLED_STATES = frozenset(["enabled", "enabled-runtime", "static", "alias", "indirect", "generated", "transient"])
 # Where unit files are, the first one wins (systemd.unit(5), "Unit File Load Path").
 GENERATED = ("run/systemd/generator.early", "run/systemd/generator", "run/systemd/generator.late")
 CONFIGURED = ("etc/systemd/system", "run/systemd/system")
-UNIT_PATHS = (GENERATED[0], *CONFIGURED, GENERATED[1], "usr/local/lib/systemd/system", "usr/lib/systemd/system",
-              GENERATED[2])
+UNIT_PATHS = (
+    GENERATED[0],
+    *CONFIGURED,
+    GENERATED[1],
+    "usr/local/lib/systemd/system",
+    "usr/lib/systemd/system",
+    GENERATED[2],
+)
 # A unit file without one of these cannot be enabled: it is static, or enabled by another one (systemd.unit(5)).
 INSTALLABLE = re.compile(r"^\s*(WantedBy|RequiredBy|UpheldBy|Alias)\s*=\s*\S", re.MULTILINE)
 
@@ -115,8 +127,7 @@ def read_unit_files(root, loaded):
     for name, (directory, path) in files.items():
         if name not in loaded and name not in aliases:
             text = _read(path)
-            enabled = text != "" and (
-                name in linked or directory in GENERATED or INSTALLABLE.search(text) is None)
+            enabled = text != "" and (name in linked or directory in GENERATED or INSTALLABLE.search(text) is None)
             units[name] = {"active": False, "enabled": enabled, "failed": False}
     for alias, name in aliases.items():
         state = loaded.get(name) or units.get(name)

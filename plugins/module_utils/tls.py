@@ -55,8 +55,7 @@ def ask(runner=run):
     for group in GROUPS:
         # `openssl list -tls-groups` is new in 3.5. Every version refuses an unknown group before it connects, and a
         # connection to a socket that is not there fails at once.
-        _status, _output, error = runner(
-            ("openssl", "s_client", "-groups", group, "-unix", "/nonexistent/tls_ciphers"))
+        _status, _output, error = runner(("openssl", "s_client", "-groups", group, "-unix", "/nonexistent/tls_ciphers"))
         if "connect" in error:
             groups.append(group)
     return words[1], parse_ciphers(output), groups
@@ -69,8 +68,11 @@ def _rank(cipher):
 def select(policy, version, offered, groups):
     """Returns what the policy leaves, best first, in the words of each daemon."""
     allowed = [cipher for cipher in offered if cipher.get("Enc") in ENCRYPTIONS and cipher.get("Mac") == "AEAD"]
-    tls12 = [cipher for cipher in allowed if cipher["protocol"] == "TLSv1.2" and cipher.get("Kx") == "ECDH"
-             and cipher.get("Au") in AUTHENTICATIONS]
+    tls12 = [
+        cipher
+        for cipher in allowed
+        if cipher["protocol"] == "TLSv1.2" and cipher.get("Kx") == "ECDH" and cipher.get("Au") in AUTHENTICATIONS
+    ]
     tls13 = [cipher for cipher in allowed if cipher["protocol"] == "TLSv1.3" and cipher.get("Au") == "any"]
     names12 = [cipher["name"] for cipher in sorted(tls12, key=_rank)]
     names13 = [cipher["name"] for cipher in sorted(tls13, key=_rank)]

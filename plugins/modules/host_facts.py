@@ -103,6 +103,7 @@ ansible_facts:
           type: bool
 """
 
+
 def main():
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
     try:

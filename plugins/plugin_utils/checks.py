@@ -76,13 +76,19 @@ def ip_address(value):
     if address is None or "%" in value:
         raise ValueError(
             f"{str(value)!r} is not an IP address; write for example '198.51.100.10' or '2001:db8::10', without a "
-            "prefix length or a zone")
-    for property_name, reason in (("is_unspecified", "stands for no machine"), ("is_loopback", "is the loopback"),
-                                  ("is_multicast", "is a multicast group"), ("is_link_local", "is link-local")):
+            "prefix length or a zone"
+        )
+    for property_name, reason in (
+        ("is_unspecified", "stands for no machine"),
+        ("is_loopback", "is the loopback"),
+        ("is_multicast", "is a multicast group"),
+        ("is_link_local", "is link-local"),
+    ):
         if getattr(address, property_name):
             raise ValueError(
                 f"{str(value)!r} {reason}, so that no other machine can reach it; write the host's public address, for "
-                "example '198.51.100.10'")
+                "example '198.51.100.10'"
+            )
     return str(address)
 
 
@@ -104,7 +110,8 @@ def bare_jid(value):
     def wrong(reason):
         return ValueError(
             f"{str(value)!r} is not a bare JID: {reason}; write the account and its domain, for example "
-            "'juliet@example.org' (RFC 7622)")
+            "'juliet@example.org' (RFC 7622)"
+        )
 
     local, at, domain = value.partition("@")
     if not at or not local:
@@ -137,7 +144,8 @@ def ca_domain(value):
         if not re.fullmatch(r"[A-Za-z0-9]+=[\x21-\x3a\x3c-\x7e]+", parameter.strip(" \t")):
             raise ValueError(
                 f"{str(value)!r} is not a certificate authority's domain: {parameter.strip()!r} is not a parameter; "
-                "write for example 'letsencrypt.org; validationmethods=dns-01' (RFC 8657)")
+                "write for example 'letsencrypt.org; validationmethods=dns-01' (RFC 8657)"
+            )
     return str(value)
 
 
@@ -175,6 +183,7 @@ def window(value):
 
 def list_of(check, what, example, empty=True):
     """Makes a check of a list out of the check of its items."""
+
     def checked(value):
         if isinstance(value, str) or not isinstance(value, Sequence):
             raise ValueError(f"{value!r} is not a list of {what}; write for example {example}")
@@ -185,6 +194,7 @@ def list_of(check, what, example, empty=True):
             if item in items[:number]:
                 raise ValueError(f"{item!r} is twice in the list of {what}; write it once")
         return items
+
     return checked
 
 

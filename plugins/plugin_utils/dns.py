@@ -34,7 +34,8 @@ def _labels(value):
         if not LABEL.fullmatch(label):
             raise ValueError(
                 f"{value!r} is not a DNS name: the label {label!r} is not one; write 1 to 63 letters, digits, hyphens "
-                "and underscores between dots")
+                "and underscores between dots"
+            )
     if "*" in value.split(".")[1:] or len(value) > 253:
         raise ValueError(f"{value!r} is not a DNS name: '*' may only be its first label, and 253 characters its length")
     return value.lower()
@@ -50,14 +51,16 @@ def owner_name(name, zone):
         relative = _labels(str(name))
         if f".{relative}".endswith(f".{zone}"):
             raise ValueError(
-                f"{name!r} would become {name}.{zone}; write it relative to the zone, or with a dot at its end")
+                f"{name!r} would become {name}.{zone}; write it relative to the zone, or with a dot at its end"
+            )
         return relative
     absolute = _labels(name[:-1])
     if absolute == zone:
         return "@"
     if not absolute.endswith(f".{zone}"):
         raise ValueError(
-            f"{name!r} is not inside the zone {zone}; write a name that ends in '.{zone}.', or a relative one")
+            f"{name!r} is not inside the zone {zone}; write a name that ends in '.{zone}.', or a relative one"
+        )
     return absolute[: -len(zone) - 1]
 
 
@@ -88,7 +91,7 @@ def _quoted(data):
 
 def _text(value):
     data = value.encode("utf-8")
-    return " ".join(_quoted(data[start:start + 255]) for start in range(0, max(len(data), 1), 255))
+    return " ".join(_quoted(data[start : start + 255]) for start in range(0, max(len(data), 1), 255))
 
 
 def _address(version):
@@ -100,6 +103,7 @@ def _address(version):
         if found is None or found.version != version or "%" in value:
             raise ValueError(f"{value!r} is not an IPv{version} address")
         return str(found)
+
     return address
 
 
@@ -150,7 +154,8 @@ def _service_binding(data, zone):
     for parameter in parameters:
         if not re.fullmatch(r'[a-z0-9-]+(=("[A-Za-z0-9.,:+/_=-]*"|[A-Za-z0-9.,:+/_=-]*))?', parameter):
             raise ValueError(
-                f"{parameter!r} is not a parameter of a service binding; write for example 'alpn=h2' (RFC 9460)")
+                f"{parameter!r} is not a parameter of a service binding; write for example 'alpn=h2' (RFC 9460)"
+            )
     return " ".join([_number(priority, 65535), _target(target, zone), *parameters])
 
 
@@ -231,8 +236,12 @@ def check_records(records, zone):
     checked, seen = [], {}
     for number, given in enumerate(records, 1):
         record = named(f"record {number}", lambda item: check_record(item, zone), given)
-        key = (record["name"], record["type"], presentation(record["type"], record["data"], zone),
-               record.get("certificate"))
+        key = (
+            record["name"],
+            record["type"],
+            presentation(record["type"], record["data"], zone),
+            record.get("certificate"),
+        )
         if key not in seen:
             seen[key] = record
             checked.append(record)
@@ -242,14 +251,16 @@ def check_records(records, zone):
         ttl = times.setdefault((record["name"], record["type"]), record.get("ttl"))
         if ttl != record.get("ttl"):
             raise ValueError(
-                f"{record['name']} {record['type']}: its records have different TTLs; give all the same (RFC 2181)")
+                f"{record['name']} {record['type']}: its records have different TTLs; give all the same (RFC 2181)"
+            )
     aliases = [record["name"] for record in checked if record["type"] == "CNAME"]
     for name in aliases:
         others = sorted(types[name] - {"CNAME"})
         if others or aliases.count(name) > 1:
             raise ValueError(
                 f"{name} CNAME: an alias allows no other record at its name, and there is "
-                f"{', '.join(others) or 'another'}; leave out the one or the other (RFC 1034, section 3.6.2)")
+                f"{', '.join(others) or 'another'}; leave out the one or the other (RFC 1034, section 3.6.2)"
+            )
     delegated = [record["name"] for record in checked if record["type"] == "NS" and record["name"] != "@"]
     for record in checked:
         if record["type"] in ("NS", "MX", "SRV"):
@@ -263,12 +274,23 @@ def check_records(records, zone):
                 if not (types.get(name, types.get(star, set())) & {"A", "AAAA"}):
                     raise ValueError(
                         f"{record['name']} {record['type']}: its target {target} has no address in the zone; add an A "
-                        "or AAAA record for it, or name another host")
+                        "or AAAA record for it, or name another host"
+                    )
     return checked
 
 
-def dns_zones(domain, hostname, addresses, components=None, certificate_authorities=None, certificate=None,
-              nameservers=None, hostmaster=None, ttl=3600, records=()):
+def dns_zones(
+    domain,
+    hostname,
+    addresses,
+    components=None,
+    certificate_authorities=None,
+    certificate=None,
+    nameservers=None,
+    hostmaster=None,
+    ttl=3600,
+    records=(),
+):
     """Returns the zones that a host with this domain must publish."""
     zone = named("domain", checks.domain_name, domain)
     hostname = named("hostname", checks.host_name, hostname)
@@ -277,9 +299,13 @@ def dns_zones(domain, hostname, addresses, components=None, certificate_authorit
     for kind, name in components.items():
         if not name.endswith(f".{zone}"):
             raise ValueError(
-                f"components.{kind}: {name!r} is not inside the zone {zone}; write a name that ends in '.{zone}'")
-    nameservers = named("nameservers", checks.list_of(checks.host_name, "name servers", "['ns1.example.org']", False),
-                        [hostname] if nameservers is None else nameservers)
+                f"components.{kind}: {name!r} is not inside the zone {zone}; write a name that ends in '.{zone}'"
+            )
+    nameservers = named(
+        "nameservers",
+        checks.list_of(checks.host_name, "name servers", "['ns1.example.org']", False),
+        [hostname] if nameservers is None else nameservers,
+    )
     hostmaster = named("hostmaster", checks.bare_jid, f"hostmaster@{zone}" if hostmaster is None else hostmaster)
     ttl = named("ttl", _ttl, ttl)
     local, _at, mail_domain = hostmaster.rpartition("@")
@@ -303,29 +329,40 @@ def dns_zones(domain, hostname, addresses, components=None, certificate_authorit
         for name, port in dict.fromkeys(ends):
             if _inside(name, zone):
                 prefix = "" if name == zone else "." + owner_name(f"{name}.", zone)
-                made.append({"name": f"_{port}._tcp{prefix}", "type": "TLSA", "data": f"3 1 1 {PIN}",
-                             "certificate": certificate})
+                made.append(
+                    {
+                        "name": f"_{port}._tcp{prefix}",
+                        "type": "TLSA",
+                        "data": f"3 1 1 {PIN}",
+                        "certificate": certificate,
+                    }
+                )
     if certificate_authorities is not None:
-        issuers = named("certificate_authorities", checks.FORMATS["xmpp_certificate_authorities"],
-                        certificate_authorities)
+        issuers = named(
+            "certificate_authorities", checks.FORMATS["xmpp_certificate_authorities"], certificate_authorities
+        )
         for issuer in issuers or [";"]:
             made.append({"name": "@", "type": "CAA", "data": f'0 issue "{issuer}"'})
         made.append({"name": "@", "type": "CAA", "data": '0 issuewild ";"'})
     if isinstance(records, (str, Mapping)) or not isinstance(records, Sequence):
         raise ValueError(f"records: {records!r} is not a list; write dictionaries with name, type and data")
-    own = [named(f"records: number {number}", lambda item: check_record(item, zone), item)
-           for number, item in enumerate(records, 1)]
-    return [{
-        "name": zone,
-        "ttl": ttl,
-        "soa": {
-            "mname": f"{nameservers[0]}.",
-            "rname": local.replace(".", "\\.") + f".{mail_domain}.",
-            **SOA_TIMES,
-            "minimum": min(ttl, 3600),
-        },
-        "records": check_records(made + own, zone),
-    }]
+    own = [
+        named(f"records: number {number}", lambda item: check_record(item, zone), item)
+        for number, item in enumerate(records, 1)
+    ]
+    return [
+        {
+            "name": zone,
+            "ttl": ttl,
+            "soa": {
+                "mname": f"{nameservers[0]}.",
+                "rname": local.replace(".", "\\.") + f".{mail_domain}.",
+                **SOA_TIMES,
+                "minimum": min(ttl, 3600),
+            },
+            "records": check_records(made + own, zone),
+        }
+    ]
 
 
 def _soa(soa):

@@ -66,7 +66,8 @@ def check_rule(rule):
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError(
             f"name: {name!r} is not a rule's name; write a letter, then letters, digits and underscores, 24 at most, "
-            "all lower-case")
+            "all lower-case"
+        )
     protocol = rule.get("protocol")
     if protocol not in ("tcp", "udp"):
         raise ValueError(f"{name}: protocol: {protocol!r} is not a protocol; write tcp or udp")
@@ -102,8 +103,11 @@ def firewall_rules(services, ssh_port=22, ssh_sources=(), limits=None):
     for name, protocol, ports, rate, burst in rows:
         sources = named("ssh_sources", _sources, ssh_sources) if name == "ssh" else []
         limit = {"rate": rate, "burst": burst, **limits.get(name, {})}
-        rules.append(named("limits", check_rule, {
-            "name": name, "protocol": protocol, "ports": ports, "sources": sources, **limit}))
+        rules.append(
+            named(
+                "limits", check_rule, {"name": name, "protocol": protocol, "ports": ports, "sources": sources, **limit}
+            )
+        )
     return rules
 
 

@@ -67,8 +67,11 @@ def wrong_type(value, option, message):
 
 def misspelt(variables, options, prefix="xmpp_"):
     """A message for each variable with the model's prefix that the model does not have."""
-    return [f"{name}: is not a variable of the site model; {checks.nearest(name, options)}"
-            for name in sorted(map(str, variables)) if name.startswith(prefix) and name not in options]
+    return [
+        f"{name}: is not a variable of the site model; {checks.nearest(name, options)}"
+        for name in sorted(map(str, variables))
+        if name.startswith(prefix) and name not in options
+    ]
 
 
 def references(name, variables, others=("ansible_facts",)):

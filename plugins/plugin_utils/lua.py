@@ -11,8 +11,30 @@ import re
 from collections.abc import Iterator, Mapping, Sequence, Set
 
 KEYWORDS = frozenset(
-    ["and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil",
-     "not", "or", "repeat", "return", "then", "true", "until", "while"]
+    [
+        "and",
+        "break",
+        "do",
+        "else",
+        "elseif",
+        "end",
+        "false",
+        "for",
+        "function",
+        "goto",
+        "if",
+        "in",
+        "local",
+        "nil",
+        "not",
+        "or",
+        "repeat",
+        "return",
+        "then",
+        "true",
+        "until",
+        "while",
+    ]
 )
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Lua 5.1 and 5.2 know only doubles: beyond 2^53 they would read another number.

@@ -27,7 +27,8 @@ def _name(label, name):
     if not isinstance(name, str) or not NAME.fullmatch(name) or name.startswith("."):
         raise ValueError(
             f"{label}: {name!r} is not the name of a plugin; write letters, digits, underscores, hyphens, dots "
-            "and colons, not beginning with a dot")
+            "and colons, not beginning with a dot"
+        )
     return str(name)
 
 
@@ -47,7 +48,8 @@ def munin_links(plugins, interfaces=(), prosody=(), extra=None):
         if not isinstance(target, str) or not target.startswith("/"):
             raise ValueError(
                 f"extra.{name}: {target!r} is not the path of a program; write it from the root, for example "
-                "'/usr/local/lib/munin/plugins/ping_'")
+                "'/usr/local/lib/munin/plugins/ping_'"
+            )
         targets[_name("extra", name)] = str(target)
     names = sorted(targets)
     return {"names": names, "files": {LINKS + name: {"state": "link", "target": targets[name]} for name in names}}

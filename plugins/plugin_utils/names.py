@@ -26,7 +26,8 @@ def certificate_names(domain, components=None):
         components = {}
     if not isinstance(components, Mapping):
         raise ValueError(
-            f"components: {components!r} is not a dictionary; write for example {{'muc': 'muc.example.org'}}")
+            f"components: {components!r} is not a dictionary; write for example {{'muc': 'muc.example.org'}}"
+        )
     for kind, name in components.items():
         names.append(named(f"components.{kind}", checks.domain_name, name))
     return list(dict.fromkeys(names))

@@ -47,6 +47,7 @@ _value:
   type: bool
 """
 
+
 def missing_on(packages, host_state):
     try:
         return missing(packages, host_state)

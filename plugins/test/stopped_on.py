@@ -52,6 +52,7 @@ _value:
   type: bool
 """
 
+
 def stopped_on(units, host_state, enabled_only=False):
     try:
         return stopped(units, host_state, enabled_only)
