@@ -40,6 +40,7 @@ RUN_DIR = "/run/config_tree"
 LOCK_SECONDS = 60
 VALIDATOR_SECONDS = 300
 OUTPUT_CHARACTERS = 8000
+NEEDS_ROOT = "config_tree needs root: set `become: true`."
 PARENT = {"state": "directory", "owner": "root", "group": "root", "mode": "0755"}
 SBIN = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 
@@ -330,8 +331,10 @@ class ConfigTree:
         except FileExistsError:
             pass
         except PermissionError as e:
-            raise ConfigTreeError(f"{path}: {e.strerror}. config_tree needs root: set `become: true`.") from e
+            raise ConfigTreeError(f"{path}: {e.strerror}. {NEEDS_ROOT}") from e
         st = os.lstat(path)
+        if st.st_uid != os.geteuid() != 0:
+            raise ConfigTreeError(f"{path} belongs to UID {st.st_uid}. {NEEDS_ROOT}")
         if not stat.S_ISDIR(st.st_mode) or st.st_uid != os.geteuid() or st.st_mode & 0o022:
             raise ConfigTreeError(
                 f"{path} has to be a directory that only its owner, UID {os.geteuid()}, can write to."

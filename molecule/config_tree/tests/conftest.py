@@ -67,6 +67,8 @@ class Host:
     def leftovers(self) -> list[str]:
         """What config_tree made for itself and should have removed."""
         found = self.out("find /etc -name '.*~'; find /run/config_tree /var/lib/config_tree -mindepth 1").splitlines()
+        if self.out("cat /var/lib/config_tree/unreported 2>/dev/null || echo []") == "[]":
+            found = [path for path in found if path != "/var/lib/config_tree/unreported"]
         return [path for path in found if path != "/run/config_tree/lock"]
 
     def answers(self) -> list[str]:
@@ -120,13 +122,13 @@ class Plays:
 
     @staticmethod
     def environment(**settings: str) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
         return {
-            **os.environ,
+            **inherited,
             "MOLECULE_PROJECT_DIRECTORY": str(TOP),
             "ANSIBLE_PIPELINING": "true",
             "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
             "ANSIBLE_CALLBACK_FORMAT_PRETTY": "false",
-            "ANSIBLE_NOCOLOR": "true",
             **settings,
         }
 
@@ -165,8 +167,8 @@ def plays(tmp_path: Path) -> Plays:
 @pytest.fixture(scope="session")
 def operator(host: Host) -> list[str]:
     """The options for plays of somebody who is not root, but may become so."""
-    host.out("id operator 2>/dev/null || useradd --create-home --shell /bin/bash operator")
-    host.out("install -d -m 700 -o operator /home/operator/.ssh")
-    host.out("install -m 600 -o operator /root/.ssh/authorized_keys /home/operator/.ssh/")
-    host.write("/etc/sudoers.d/operator", "operator ALL=(ALL) NOPASSWD: ALL\n", "0440")
-    return ["--extra-vars", "ansible_user=operator", "--become"]
+    host.out("id admin 2>/dev/null || useradd --create-home --shell /bin/bash admin")
+    host.out("install -d -m 700 -o admin /home/admin/.ssh")
+    host.out("install -m 600 -o admin /root/.ssh/authorized_keys /home/admin/.ssh/")
+    host.write("/etc/sudoers.d/admin", "admin ALL=(ALL) NOPASSWD: ALL\n", "0440")
+    return ["--extra-vars", "ansible_user=admin", "--become"]

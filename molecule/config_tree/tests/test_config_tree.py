@@ -30,8 +30,7 @@ def old(host, plays):
     """Every test finds the ten sites as converge.yml has put them there, and leaves them so."""
     assert (host.answers(), host.leftovers()) == (OLD, [])
     yield
-    run = plays.run(LIVE)
-    assert run.rc == 0, run.text
+    host.out('sed -i \'s/"new"/"old"/\' ' + " ".join(SITE_PATHS))
     host.reload_nginx()
     assert (host.answers(), host.leftovers()) == (OLD, [])
 
@@ -138,15 +137,14 @@ def journal(host):
 def test_the_spy_finds_what_is_open(host, secret):
     host.write("/tmp/open", secret, "0644")
     host.write("/etc/closed", secret, "0600")
-    host.out(f"sh -c 'X={secret} sleep 5 & : ; bash -c \"exec -a {secret} sleep 5\" & sleep 0.2; spy here'")
-    host.out("rm /tmp/open /etc/closed")
+    host.out(f"sh -c 'X={secret} spy here; :'; rm /tmp/open /etc/closed")
     (found,) = seen(host)
     assert found["files"] == {"/tmp/open": "0644", "/etc/closed": "0600"}
     assert found["open"] == ["/tmp/open"]
     assert {line.split()[0] for line in found["processes"]} == {"cmdline", "environ"}
 
 
-@pytest.mark.parametrize("way", ["root", "root without pipelining", "operator", "operator without pipelining"])
+@pytest.mark.parametrize("way", ["root", "operator", "operator-without-pipelining"])
 def test_a_secret_is_nowhere(host, plays, operator, secret, way):
     """Not in what Ansible prints at its loudest, the journal, a process or a file that others can read."""
     settings = {"ANSIBLE_PIPELINING": "false"} if "without" in way else {}
@@ -178,12 +176,11 @@ def test_a_secret_is_nowhere(host, plays, operator, secret, way):
     assert host.leftovers() == []
 
 
-@pytest.mark.parametrize("options", [LIVE, TREE], ids=["live", "tree"])
-def test_a_validator_that_quotes_a_secret(host, plays, old, secret, options):
+def test_a_validator_that_quotes_a_secret(host, plays, secret):
     path = plays.templates / "etc/nginx/sites-enabled/secret.j2"
     path.write_text("# a key\n{{ word }} on;\n")
     files = {"/etc/nginx/sites-enabled/secret": {"mode": "0600", "secret": True}}
-    run = plays.run({"files": files, **options}, options=["-vvv", "--diff"], word=secret)
+    run = plays.run({"files": files, **LIVE}, options=["-vvv", "--diff"], word=secret)
     assert run.rc == 2
     assert 'unknown directive "[secret]"' in run.result["msg"]
     assert (run.result["path"], run.result["line"]) == ("/etc/nginx/sites-enabled/secret", 2)
@@ -242,16 +239,6 @@ def killed(host, plays, old):
     return left
 
 
-def test_killed_half_way_the_next_run_converges(host, plays, killed):
-    run = plays.run(LIVE, answer="new")
-    assert run.result["changed"] is True
-    assert run.result["paths"] == SITE_PATHS
-    assert host.leftovers() == []
-    host.reload_nginx()
-    assert host.answers() == NEW
-    assert plays.run(LIVE, answer="new").result["changed"] is False
-
-
 def test_killed_half_way_the_old_files_come_back(host, plays, killed):
     """Nothing has to be replaced, but whoever reads the files may have read the new ones."""
     (plays.directory / "none").mkdir()
@@ -263,9 +250,9 @@ def test_killed_half_way_the_old_files_come_back(host, plays, killed):
     assert host.answers() == OLD
 
 
-def test_nobody_reads_what_is_left_over(host, plays, killed):
+def nobody_reads(host, left):
     """Programs that read whole directories pass over a name that starts with a dot and ends with a tilde."""
-    name = Path(next(path for path in killed if path.endswith(".old~"))).name
+    name = Path(next(path for path in left if path.endswith(".old~"))).name
     assert re.fullmatch(r"\.site\d\.[0-9a-f]{12}\.old~", name)
     read = host.out("nginx -T 2>&1")
     assert f"# configuration file {SITE_PATHS[0]}:" in read
@@ -295,7 +282,18 @@ def test_nobody_reads_what_is_left_over(host, plays, killed):
         for command, expected in readers.items():
             output = host.out(f"{command} 2>&1")
             assert expected in output, command
-            assert "~" not in output, command
+            assert "0123456789ab" not in output, command
             assert "this breaks" not in output, command
     finally:
         host.out("rm -f " + " ".join(names))
+
+
+def test_killed_half_way_the_next_run_converges(host, plays, killed):
+    nobody_reads(host, killed)
+    run = plays.run(LIVE, answer="new")
+    assert run.result["changed"] is True
+    assert run.result["paths"] == SITE_PATHS
+    assert host.leftovers() == []
+    host.reload_nginx()
+    assert host.answers() == NEW
+    assert plays.run(LIVE, answer="new").result["changed"] is False

@@ -737,6 +737,15 @@ def test_without_root_it_says_so(place):
     assert place.snapshot() == {}
 
 
+def test_without_root_it_says_so_where_root_has_run_it_before(place, monkeypatch):
+    place.apply([])
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    with pytest.raises(ConfigTreeError) as e:
+        place.apply([place.file("a", "1")])
+    message = f"{place.run_dir} belongs to UID 0. config_tree needs root: set `become: true`.\nNothing was changed."
+    assert str(e.value) == message
+
+
 # -- killed ---------------------------------------------------------------------------------------------------------
 
 EVENTS = {
