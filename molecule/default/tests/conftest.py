@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shlex
 import subprocess
@@ -122,6 +123,8 @@ def site() -> Callable[..., subprocess.CompletedProcess]:
                 *arguments,
             ],
             cwd=TOP,
+            # molecule has it write in colours.
+            env={**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"},
             capture_output=True,
             text=True,
             check=False,
