@@ -52,6 +52,13 @@ def test_web_clients_of_other_sites_may_use_bosh(internet):
     assert headers["access-control-allow-origin"] == "*"
 
 
+def test_nothing_without_tls(internet):
+    assert get(internet, f"https://{DOMAIN}/.well-known/host-meta")[0] == 200
+    status, _, body = get(internet, f"http://{DOMAIN}:443/.well-known/host-meta")
+    assert status == 400
+    assert "plain HTTP request was sent to HTTPS port" in body
+
+
 @pytest.mark.parametrize("name", [DOMAIN, f"upload.{DOMAIN}"])
 @pytest.mark.parametrize("path", ["/", "/http-bind", "/.well-known/host-meta", "/munin/?a=b"])
 def test_http_only_redirects(internet, name, path):

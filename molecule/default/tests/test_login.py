@@ -90,12 +90,10 @@ def test_unencrypted_stream_is_refused(client, port, namespace, send, refusal):
     assert all(answer.startswith(("failure/", "error/")) for answer in stream["answers"])
 
 
-@pytest.mark.parametrize("port", [5223, 5270, 443])
+@pytest.mark.parametrize("port", [5223, 5270])
 def test_nothing_without_tls(client, port):
     stream = client(
         "plain", address=ADDRESS, port=port, namespace="jabber:client", to=DOMAIN, send="", **{"from": DOMAIN}
     )
     assert stream["features"] == stream["answers"] == []
     assert stream["closed"] or "not_xml" in stream
-    if port == 443:
-        assert stream["not_xml"].startswith(("HTTP/1.1 400", "<html>"))
