@@ -36,16 +36,27 @@ def missing(packages, host_state):
     return any(name not in installed for name in names)
 
 
+def _unit_names(units):
+    for name in _names(units, "units", "['nginx.service']"):
+        if "." not in name:
+            raise ValueError(f"{name!r} is no full unit name; write it with its type, for example '{name}.service'")
+    return units
+
+
+def running(units, host_state):
+    """Tells whether all of the units are active."""
+    known = _part(host_state, "units", Mapping)
+    return all(known.get(name, {"active": False})["active"] for name in _unit_names(units))
+
+
 def stopped(units, host_state, enabled_only=False):
     """Tells whether one of the units is not enabled, or, unless enabled_only, not active."""
-    names = _names(units, "units", "['nginx.service']")
+    names = _unit_names(units)
     known = _part(host_state, "units", Mapping)
     check_mode = _part(host_state, "check_mode", bool)
     if not isinstance(enabled_only, bool):
         raise ValueError(f"enabled_only: {enabled_only!r} is not a boolean; write true or false")
     for name in names:
-        if "." not in name:
-            raise ValueError(f"{name!r} is no full unit name; write it with its type, for example '{name}.service'")
         unit = known.get(name)
         if unit is None:
             # In check mode its package is not there yet: nothing could be started.

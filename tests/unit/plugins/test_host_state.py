@@ -10,6 +10,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import host_state as reader
 from ansible_collections.magicbroccoli.xmpp.plugins.test.missing_on import missing_on
+from ansible_collections.magicbroccoli.xmpp.plugins.test.running_on import running_on
 from ansible_collections.magicbroccoli.xmpp.plugins.test.stopped_on import stopped_on
 
 PACKAGES = (
@@ -231,6 +232,20 @@ def test_stopped_on(units, check_mode, enabled_only, expected):
     assert stopped_on(units, host(check_mode), enabled_only=enabled_only) is expected
 
 
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [
+        (["up.service"], True),
+        (["up.service", "off.service"], True),
+        (["up.service", "down.timer"], False),
+        (["none.service"], False),
+        ([], True),
+    ],
+)
+def test_running_on(units, expected):
+    assert running_on(units, host()) is expected
+
+
 STATE_ERROR = "run magicbroccoli.xmpp.host_facts first and give ansible_facts['host_state']"
 
 
@@ -244,6 +259,7 @@ STATE_ERROR = "run magicbroccoli.xmpp.host_facts first and give ansible_facts['h
         (stopped_on, ({"a": 1}, host()), "stopped_on: {'a': 1} is no list of units; write one, for example"),
         (stopped_on, (["nginx"], host()), "'nginx' is no full unit name; write it with its type, for example"),
         (stopped_on, (["up.service"], host(), "yes"), "stopped_on: enabled_only: 'yes' is not a boolean"),
+        (running_on, (["nginx"], host()), "running_on: 'nginx' is no full unit name; write it with its type, for"),
         (stopped_on, (["up.service"], {}), "stopped_on: the host state has no 'units'; " + STATE_ERROR),
     ],
 )
