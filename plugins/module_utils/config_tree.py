@@ -282,7 +282,7 @@ class ConfigTree:
                     "An earlier run of config_tree was killed half-way. The next run that is not in check mode first "
                     "restores the files that it had replaced."
                 )
-            entries = payload["files"]
+            entries = sorted(payload["files"], key=lambda entry: entry["path"].split("/"))  # directories come first
             self._paths = [entry["path"] for entry in entries]
             self._secrets = [(entry["content"], entry.get("public", "")) for entry in entries if entry.get("secret")]
             changes = self._compare(entries)
@@ -414,7 +414,7 @@ class ConfigTree:
     def _compare(self, entries):
         changes = []
         coming = set()  # directories that this run makes
-        for entry in sorted(entries, key=lambda entry: entry["path"].split("/")):
+        for entry in entries:
             if entry["state"] == "absent" and lstat(entry["path"]) is None:
                 continue
             missing = self._missing_parents(entry["path"])
@@ -508,7 +508,7 @@ class ConfigTree:
         """Every file of the set at its path below `root`. The changes have the content of files with a serial."""
         os.mkdir(root)
         os.chmod(root, 0o711)
-        for entry in sorted(entries, key=lambda entry: entry["path"].split("/")):
+        for entry in entries:
             if entry["state"] == "absent":
                 continue
             staged = root + entry["path"]
@@ -586,7 +586,10 @@ class ConfigTree:
     # -- apply ------------------------------------------------------------------------------------------------------
 
     def _beside(self, path, what):
-        """A name next to `path` that daemons which read whole directories pass over: a dot before, a tilde after."""
+        """A name next to `path` that programs which read whole directories pass over: a dot before, a tilde after.
+
+        All but logrotate, to which such a file is one more until the next run has removed it.
+        """
         return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{self.token}.{what}~")
 
     def _step(self, change):
@@ -603,8 +606,7 @@ class ConfigTree:
         if live:
             self._program(live)  # before anything is replaced
         steps = [self._step(change) for change in changes]
-        journal = {"done": False, "steps": steps, "paths": [change.path for change in changes]}
-        self._write_state(self.journal_file, journal)
+        self._write_state(self.journal_file, {"done": False, "steps": steps})
         try:
             for change, step in zip(changes, steps, strict=True):
                 self._stage(change, step)
@@ -613,7 +615,7 @@ class ConfigTree:
             self._sync(steps)
             if live:
                 self._validate(live, "The new configuration is not valid", None, None)
-            self._write_state(self.journal_file, {**journal, "done": True})
+            self._write_state(self.journal_file, {"done": True, "steps": steps})
         except BaseException as e:
             try:
                 self._undo(steps)
@@ -674,7 +676,7 @@ class ConfigTree:
             return
         journal = json.loads(data)
         steps = journal["steps"]
-        paths = journal["paths"] if journal["done"] else [step["path"] for step in steps if self._was_swapped(step)]
+        paths = [step["path"] for step in steps if journal["done"] or self._was_swapped(step)]
         if paths:
             self._write_state(self.unreported_file, sorted({*self._unreported(), *paths}))
         if journal["done"]:

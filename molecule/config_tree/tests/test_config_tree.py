@@ -259,7 +259,6 @@ def nobody_reads(host, left):
     assert ".old~" not in read
     assert "old" not in re.findall(r"return 200 \"(\w+)\"", read)
 
-    bad = "this breaks whoever reads it\n"
     targets = [
         "/etc/cron.daily/job",
         "/etc/sudoers.d/tree",
@@ -269,9 +268,9 @@ def nobody_reads(host, left):
     ]
     names = [re.sub(r"([^/]+)$", rf".\1.0123456789ab.{what}~", path) for path in targets for what in ("new", "old")]
     try:
-        for path in names:
-            host.out(f"install -D -m 755 /dev/null {path}")
-            host.write(path, bad, "0755")
+        host.out(
+            f"echo this breaks whoever reads it > /run/bad; for i in {' '.join(names)}; do install -D /run/bad $i; done"
+        )
         readers = {
             "run-parts --list /etc/cron.daily": "/etc/cron.daily/",
             "visudo -c": "/etc/sudoers.d/",
