@@ -207,20 +207,26 @@ def test_no_secret_gets_out(play):
         assert (play.dst / "key.conf").read_text() == f"user = admin\npassword = {SECRET}\n"
 
 
-@pytest.mark.parametrize("secret", [False, True])
-def test_a_template_that_fails_is_named(play, secret):
-    name = f"{str(play.dst)[1:]}/a.conf.j2"
-    files = {f"{play.dst}/a.conf": {"secret": secret}}
-    play.template("a.conf.j2", "x\n{{ nothing_like_this }}\n")
-    _result, output, code = play.run([play.task(files=files)])
-    assert code != 0
-    assert f"The template '{name}' of {play.dst}/a.conf failed: 'nothing_like_this' is undefined" in output
-    play.template("a.conf.j2", "x\n{{ password | from_json }}\n")
-    _result, output, code = play.run([play.task(files=files)], "-vvv", variables={"password": SECRET})
-    assert code != 0
-    assert f"The template '{name}' of {play.dst}/a.conf failed" in output
-    assert ("the message is withheld because the file is secret" in output) is secret
-    assert not (secret and SECRET in output)
+def test_a_template_that_fails_is_named(play):
+    templates = {"undefined": "x\n{{ nothing_like_this }}\n", "quoting": "x\n{{ password | from_json }}\n"}
+    tasks = []
+    for src, content in templates.items():
+        path = play.role / "templates" / src / str(play.dst)[1:] / "a.conf.j2"
+        path.parent.mkdir(parents=True)
+        path.write_text(content)
+        for secret in (False, True):
+            task = play.task(src=src, files={f"{play.dst}/a.conf": {"secret": secret}})
+            tasks.append({**task, "ignore_errors": True})
+    _result, output, _code = play.run(tasks, "-vvv", variables={"password": SECRET})
+    start = f"The template '{str(play.dst)[1:]}/a.conf.j2' of {play.dst}/a.conf failed"
+    undefined, undefined_secret, quoting, quoting_secret = output.split("\nTASK [")[1:5]
+    for part in (undefined, undefined_secret):
+        assert f"{start}: 'nothing_like_this' is undefined" in part
+    for part in (quoting, quoting_secret):
+        assert start in part
+    withheld = "the message is withheld because the file is secret"
+    assert [withheld in part for part in (undefined, undefined_secret, quoting, quoting_secret)] == [False] * 3 + [True]
+    assert SECRET not in quoting_secret
     assert not play.dst.exists()
 
 

@@ -12,6 +12,7 @@ import os
 import signal
 import stat
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -847,17 +848,24 @@ def assert_old_or_new(place, old, new, at):
     assert not place.state.exists() or stat.S_IMODE(place.state.stat().st_mode) == 0o700
 
 
-def fresh(tmp_path, name):
-    directory = tmp_path / str(name)
+def fresh(top, name):
+    directory = top / str(name)
     directory.mkdir()
     place = Place(directory)
     return place, every_kind(place)
 
 
 @pytest.fixture
-def goal(tmp_path):
+def memory():
+    """A directory in memory: hundreds of hosts are made and removed here."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as directory:
+        yield Path(directory)
+
+
+@pytest.fixture
+def goal(memory):
     """The snapshots of before and after."""
-    place, files = fresh(tmp_path, "goal")
+    place, files = fresh(memory, "goal")
     old = place.snapshot()
     place.apply(files)
     return old, place.snapshot()
@@ -866,11 +874,11 @@ def goal(tmp_path):
 OPTIONS = {"validate_tree": ["true", "%s"], "validate_live": ["true"]}
 
 
-def test_killed_at_every_step_the_next_run_converges(tmp_path, goal):
+def test_killed_at_every_step_the_next_run_converges(memory, goal):
     old, new = goal
     restored = finished = 0
     for at in range(1000):
-        place, files = fresh(tmp_path, at)
+        place, files = fresh(memory, at)
         out = run_killed(place, files, at, **OPTIONS)
         if out is None:
             break
@@ -889,11 +897,11 @@ def test_killed_at_every_step_the_next_run_converges(tmp_path, goal):
     assert finished > 10
 
 
-def test_killed_at_every_step_what_was_never_valid_goes(tmp_path, goal):
+def test_killed_at_every_step_what_was_never_valid_goes(memory, goal):
     old, new = goal
     steps = 0
     for at in range(1000):
-        place, files = fresh(tmp_path, at)
+        place, files = fresh(memory, at)
         refused = {"validate_live": ["false"]}
         if run_killed(place, files, at, **refused) is None:
             break
@@ -907,12 +915,12 @@ def test_killed_at_every_step_what_was_never_valid_goes(tmp_path, goal):
     assert steps > 100
 
 
-def test_killed_while_it_recovers_from_a_kill(tmp_path, goal):
+def test_killed_while_it_recovers_from_a_kill(memory, goal):
     old, new = goal
     kills = 0
     for first in range(60, 1000, 41):
         for second in range(3, 1000, 11):
-            place, files = fresh(tmp_path, f"{first}-{second}")
+            place, files = fresh(memory, f"{first}-{second}")
             out = run_killed(place, files, first, **OPTIONS)
             if out is None or out or run_killed(place, files, second, **OPTIONS) is not False:
                 break
