@@ -282,7 +282,7 @@ class ConfigTree:
                     "An earlier run of config_tree was killed half-way. The next run that is not in check mode first "
                     "restores the files that it had replaced."
                 )
-            entries = sorted(payload["files"], key=lambda entry: entry["path"].split("/"))  # directories come first
+            entries = payload["files"]  # plan() has sorted them: a directory comes before what is in it
             self._paths = [entry["path"] for entry in entries]
             self._secrets = [(entry["content"], entry.get("public", "")) for entry in entries if entry.get("secret")]
             changes = self._compare(entries)
