@@ -214,4 +214,10 @@ def test_check_serial(content, count):
 def test_a_directory_comes_before_what_is_in_it():
     directory = {"state": "directory"}
     files = {"/a/b/c": {"content": ""}, "/a-b": {"content": ""}, "/a": directory, "/a/b": directory}
-    assert [entry["path"] for entry in plan(files, {"/a/b/a": "a/b/a.j2"})] == ["/a", "/a/b", "/a/b/a", "/a/b/c", "/a-b"]
+    assert [entry["path"] for entry in plan(files, {"/a/b/a": "a/b/a.j2"})] == [
+        "/a",
+        "/a/b",
+        "/a/b/a",
+        "/a/b/c",
+        "/a-b",
+    ]
