@@ -8,6 +8,7 @@ Each round: a fresh host for the floor, a fresh host for the first run, then a s
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import statistics
@@ -15,12 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from xml.etree import ElementTree
 
 TOP = Path(__file__).resolve().parents[2]
 LAB = TOP / "tests" / "lab" / "lab"
 HOST, ADDRESS, RELEASE = "bench.broccoli.test", "198.51.100.40", "trixie"
+UNITS = {f"{name}.service" for name in ("ssh", "nftables", "named", "prosody", "nginx", "munin-node", "cron")}
+UNITS |= {f"{name}.timer" for name in ("apt-daily", "apt-daily-upgrade", "reboot-in-window")}
 INVENTORY = f"""
 all:
   hosts:
@@ -35,12 +38,12 @@ all:
 """
 
 
-def timed(*command: str, **options) -> float:
+def timed(*command: str, **options) -> tuple[float, str]:
     started = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, **options)
     if done.returncode:
         sys.exit(f"bench: {' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
-    return time.monotonic() - started
+    return time.monotonic() - started, done.stdout
 
 
 def fresh_host() -> None:
@@ -49,35 +52,31 @@ def fresh_host() -> None:
 
 
 def on_host(*command: str) -> str:
-    return subprocess.run([str(LAB), "exec", HOST, *command], check=True, capture_output=True, text=True).stdout
+    return timed(str(LAB), "exec", HOST, *command)[1]
 
 
-def play(inventory: Path) -> tuple[float, list[tuple[str, float]]]:
-    """Runs the playbook; returns its seconds and, of each task that ran, the name and seconds."""
+def play(inventory: Path) -> tuple[float, list[tuple[str, float]], set[str]]:
+    """Runs the playbook; returns its seconds, the name and seconds of each task that ran, and the paths it changed."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = os.environ | {"ANSIBLE_CALLBACKS_ENABLED": "ansible.builtin.junit", "JUNIT_OUTPUT_DIR": folder}
-        seconds = timed(
-            str(TOP / ".venv/bin/ansible-playbook"),
-            "-i",
-            str(inventory),
-            "magicbroccoli.xmpp.site",
-            env=environment,
-            cwd=TOP,
-        )
+        environment = os.environ | {
+            "ANSIBLE_CALLBACKS_ENABLED": "ansible.builtin.junit",
+            "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+            "JUNIT_OUTPUT_DIR": folder,
+        }
+        command = (str(TOP / ".venv/bin/ansible-playbook"), "-v", "-i", str(inventory), "magicbroccoli.xmpp.site")
+        seconds, output = timed(*command, env=environment, cwd=TOP)
         (report,) = Path(folder).glob("*.xml")
         cases = ElementTree.parse(report).iter("testcase")
         ran = [(case.get("name"), float(case.get("time"))) for case in cases if case.find("skipped") is None]
-    return seconds, ran
+    paths = {path for found in re.findall(r'"paths": (\[[^]]*\])', output) for path in json.loads(found)}
+    return seconds, ran, paths
 
 
 def packages_of_the_site() -> list[str]:
     """What the playbook asked apt for, as apt's own log on the host has it."""
-    log = on_host("cat", "/var/log/apt/history.log")
-    installs = re.findall(r"^Install: (.*)$", log, re.MULTILINE)
-    asked = [
-        re.sub(r":\w+ \(.*", "", entry) for line in installs for entry in line.split("), ") if "automatic" not in entry
-    ]
-    return sorted(set(asked))
+    installs = re.findall(r"^Install: (.*)$", on_host("cat", "/var/log/apt/history.log"), re.MULTILINE)
+    entries = [entry for line in installs for entry in line.split("), ")]
+    return sorted({re.sub(r":\w+ \(.*", "", entry) for entry in entries if "automatic" not in entry})
 
 
 def main(runs: int) -> None:
@@ -88,65 +87,42 @@ def main(runs: int) -> None:
         fresh_host()
         play(inventory)  # fills the package cache
         packages = packages_of_the_site()
-        floors, firsts, seconds_runs, ratios, tasks = [], [], [], [], []
+        install = "apt-get -q update && apt-get -qy install --no-install-recommends " + " ".join(packages)
+        floors, firsts, repeats, counts, per_file, per_package = [], [], [], [], [], []
         for number in range(1, runs + 1):
             fresh_host()
-            floors.append(
-                timed(
-                    str(LAB),
-                    "exec",
-                    "--env",
-                    "DEBIAN_FRONTEND=noninteractive",
-                    HOST,
-                    "sh",
-                    "-c",
-                    "apt-get -q update && apt-get -qy install --no-install-recommends " + " ".join(packages),
-                )
-            )
+            floor, _ = timed(str(LAB), "exec", "--env", "DEBIAN_FRONTEND=noninteractive", HOST, "sh", "-c", install)
             fresh_host()
-            first, _ = play(inventory)
-            second, ran = play(inventory)
+            first, _, paths = play(inventory)
+            repeat, ran, _ = play(inventory)
+            units = on_host("systemctl", "list-units", "--state=active", "--no-legend", "--plain").splitlines()
+            services = [unit.split()[0] for unit in units if unit.split()[0] in UNITS]
+
+            def spent(pattern: str, ran=ran) -> float:
+                return sum(seconds for name, seconds in ran if re.search(pattern, name))
+
+            floors.append(floor)
             firsts.append(first)
-            seconds_runs.append(second)
-            ratios.append(first / floors[-1])
-            tasks.append(ran)
-            print(
-                f"round {number}: floor {floors[-1]:.1f} s, first run {first:.1f} s, no change {second:.1f} s",
-                flush=True,
-            )
-
-        def share(pattern: str) -> float:
-            return statistics.median(sum(s for name, s in ran if re.search(pattern, name)) for ran in tasks)
-
-        files = int(
-            on_host(
-                "sh",
-                "-c",
-                "find /etc /usr/local /var/www /var/lib/bind/zones -type f -newer /root/.ssh/authorized_keys "
-                "-exec grep -lI 'Ansible, role\\|Serial\\|magicbroccoli' {} + | wc -l",
-            )
-        )
-        services = len(
-            on_host(
-                "systemctl", "list-units", "--type=service", "--state=running", "--no-legend", "--plain"
-            ).splitlines()
-        )
-        print(f"floor (one apt-get install of {len(packages)} packages)  {statistics.median(floors):6.1f} s")
-        print(f"first run                                        {statistics.median(firsts):6.1f} s")
-        print(f"first run / floor                                {statistics.median(ratios):6.2f}   (aim: at most 1.5)")
-        print(
-            f"run without change                               {statistics.median(seconds_runs):6.1f} s (aim: at most 10)"
-        )
-        print(f"tasks that ran in it, of all hosts               {statistics.median(len(ran) for ran in tasks):6.0f}")
-        print(
-            f"no change, per managed file ({files} files)       {1000 * share('config_tree|in place|folders') / max(files, 1):6.1f} ms"
-        )
-        print(
-            f"no change, per package ({len(packages)} packages)      {1000 * share('Install') / len(packages):6.2f} ms"
-        )
-        print(
-            f"no change, per running service ({services} services) {1000 * share('Enable and start') / services:6.2f} ms"
-        )
+            repeats.append(repeat)
+            counts.append(len(ran))
+            per_file.append(1000 * spent("in place|the folders|for a trial") / len(paths))
+            per_package.append(1000 * spent("already so") / (len(packages) + len(services)))
+            print(f"round {number}: floor {floor:.1f} s, first run {first:.1f} s, no change {repeat:.1f} s", flush=True)
+        ratio = statistics.median(first / floor for first, floor in zip(firsts, floors, strict=True))
+        for what, value, unit in (
+            (f"floor: one apt-get install of {len(packages)} packages", statistics.median(floors), "s"),
+            ("first run", statistics.median(firsts), "s"),
+            ("first run / floor (aim: at most 1.5)", ratio, ""),
+            ("run without change (aim: at most 10 s)", statistics.median(repeats), "s"),
+            ("tasks that ran in it", statistics.median(counts), ""),
+            (f"without change, a managed file (of {len(paths)})", statistics.median(per_file), "ms"),
+            (
+                f"without change, a package or service (of {len(packages)} and {len(services)})",
+                statistics.median(per_package),
+                "ms",
+            ),
+        ):
+            print(f"{what:64} {value:7.2f} {unit}")
         timed(str(LAB), "down", HOST)
 
 
