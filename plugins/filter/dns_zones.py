@@ -14,19 +14,26 @@ version_added: 1.0.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:
-  - Returns a list with the zone of the XMPP domain. It depends on the arguments only, so that no change of theirs is no
-    change of the zone.
-  - NS for the name servers. A and AAAA for the domain, the host (if it is inside the zone) and each component.
-  - SRV for the domain and each component - C(_xmpp-client) 5222, C(_xmpps-client) 5223, C(_xmpp-server) 5269 and
+  - Returns the zone of the XMPP domain and those of O(extra_domains). They depend on the arguments only, so that no change
+    of theirs is no change of a zone. A domain below another one is in that one's zone.
+  - NS for the name servers. A and AAAA for each domain, the host (if it is inside a zone) and each component.
+  - SRV for each domain and component - C(_xmpp-client) 5222, C(_xmpps-client) 5223, C(_xmpp-server) 5269 and
     C(_xmpps-server) 5270 (RFC 6120, XEP-0368), with the host as the target.
-  - TLSA 3 1 1 at the host for these ports and 443, and at the domain and the component C(upload) for 443 (RFC 6698, RFC
-    7671, RFC 7673), where a certificate is named and the name is inside the zone.
+  - SRV for STUN and TURN at each domain (RFC 5389, RFC 5766), where O(services) has V(turn).
+  - HTTPS (RFC 9460) at each domain and component C(upload), so that browsers never ask without TLS.
+  - TLSA 3 1 1 at the host for the XMPP ports and 443, and for 443 where there is HTTPS (RFC 6698, RFC 7671, RFC 7673),
+    where a certificate is named and the name is inside a zone.
+  - SSHFP (RFC 4255) at the host, with SHA-256, for O(host_keys).
+  - MX V(0 .) (RFC 7505) and TXT V(v=spf1 -all) (RFC 7208) at each name with addresses of these, so that nobody sends mail
+    there or in its name. Not where O(records) have an MX or an SPF record at that name.
   - CAA (RFC 8659) where certificate authorities are given. Wildcards are never allowed.
   - There is no C(_xmppconnect), which XEP-0156 has withdrawn as unsafe. CDS is left to the name server that signs.
-  - A component outside the zone, a CNAME beside other records (RFC 1034), an NS, MX or SRV whose target inside the zone
+  - A component outside the zones, a name that is there twice, a CNAME beside other records (RFC 1034), an NS, MX or SRV whose target inside the zone
     has no address, different TTLs of one name and type (RFC 2181), a wrong name, address or number, and an unknown type
     are errors. The message names the argument or the record.
-positional: hostname, addresses, components, certificate_authorities, certificate, nameservers, hostmaster, ttl, records
+positional: >-
+  hostname, addresses, components, certificate_authorities, certificate, nameservers, hostmaster, ttl, records,
+  extra_domains, services, host_keys
 options:
   _input:
     description: The XMPP domain, which is the zone's name.
@@ -42,7 +49,7 @@ options:
     elements: str
     required: true
   components:
-    description: Kind of component (V(muc), V(upload), V(proxy)) to its domain name, inside the zone.
+    description: Kind of component (V(muc), V(upload), V(proxy)) to its domain name, inside a zone.
     type: dict
     default: {}
   certificate_authorities:
@@ -71,11 +78,43 @@ options:
       - Types are A, AAAA, CAA, CNAME, DS, HTTPS, MX, NS, SRV, SSHFP, SVCB, TLSA and TXT.
       - Names in the data end in a dot, or are one label inside the zone.
       - The data of TXT is the text itself, of any length, without quotes.
+      - A name with a dot at its end may be in any of the zones; others are in that of the XMPP domain.
     type: list
     elements: dict
     default: []
+  extra_domains:
+    description: More XMPP domains of the host.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      domain:
+        description: The domain.
+        type: str
+        required: true
+      components:
+        description: Its components, like O(components).
+        type: dict
+        default: {}
+  services:
+    description:
+      - What the outside may reach. V(client) and V(server) have the SRV records of theirs, V(web) has HTTPS and the TLSA
+        records for 443, V(turn) has those of STUN and TURN. V(dns) and V(proxy) have none.
+    type: list
+    elements: str
+    choices: [client, server, web, dns, proxy, turn]
+    default: [client, server, web]
+  host_keys:
+    description:
+      - The SSH host keys of the machine, each as in C(/etc/ssh/ssh_host_*_key.pub), or the Base64 text in it alone.
+      - Kinds are Ed25519, ECDSA and RSA.
+    type: list
+    elements: str
+    default: []
 seealso:
   - plugin: magicbroccoli.xmpp.dns_zone_file
+    plugin_type: filter
+  - plugin: magicbroccoli.xmpp.dns_extra_zones
     plugin_type: filter
 """
 
@@ -88,7 +127,7 @@ EXAMPLES = r"""
       components={'muc': 'conference.example.org', 'upload': 'upload.example.org'},
       certificate_authorities=['letsencrypt.org'],
       certificate='/etc/ssl/xmpp/fullchain.pem',
-      records=[{'name': '@', 'type': 'MX', 'data': '0 .'}, {'name': '@', 'type': 'TXT', 'data': 'v=spf1 -all'}]) }}"
+      records=[{'name': '@', 'type': 'MX', 'data': '10 mail.example.net.'}]) }}"
 """
 
 RETURN = r"""
@@ -128,6 +167,9 @@ def dns_zones(
     hostmaster=None,
     ttl=3600,
     records=(),
+    extra_domains=(),
+    services=("client", "server", "web"),
+    host_keys=(),
 ):
     try:
         return dns.dns_zones(
@@ -141,6 +183,9 @@ def dns_zones(
             hostmaster,
             ttl,
             records,
+            extra_domains,
+            services,
+            host_keys,
         )
     except ValueError as error:
         raise AnsibleFilterError(f"dns_zones: {error}") from error

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
@@ -16,8 +18,32 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import na
 SERIAL = "@SERIAL@"
 PIN = "{pin}"
 # RFC 6120, section 3.2.1, and XEP-0368.
-XMPP_SERVICES = (("_xmpp-client", 5222), ("_xmpps-client", 5223), ("_xmpp-server", 5269), ("_xmpps-server", 5270))
-TLS_PORTS = (5222, 5223, 5269, 5270, 443)
+XMPP_SERVICES = (
+    ("client", "_xmpp-client", 5222),
+    ("client", "_xmpps-client", 5223),
+    ("server", "_xmpp-server", 5269),
+    ("server", "_xmpps-server", 5270),
+)
+# RFC 5389, section 9, and RFC 5766, section 6.
+TURN_SERVICES = (
+    ("_stun._udp", 3478),
+    ("_stun._tcp", 3478),
+    ("_stuns._tcp", 5349),
+    ("_turn._udp", 3478),
+    ("_turn._tcp", 3478),
+    ("_turns._tcp", 5349),
+)
+# What has records of its own; the others of the model have none, and are taken as they come.
+SERVICES = ("client", "server", "web", "dns", "proxy", "turn")
+ZONE_KEYS = ("name", "records", "nameservers", "hostmaster", "ttl")
+# The numbers of RFC 4255, RFC 6594 and RFC 7479.
+SSH_ALGORITHMS = {
+    "ssh-rsa": 1,
+    "ecdsa-sha2-nistp256": 3,
+    "ecdsa-sha2-nistp384": 3,
+    "ecdsa-sha2-nistp521": 3,
+    "ssh-ed25519": 4,
+}
 RECORD_KEYS = ("name", "type", "data", "ttl", "certificate")
 SOA_TIMES = {"refresh": 7200, "retry": 3600, "expire": 1209600}
 LABEL = re.compile(r"(\*|[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)")
@@ -279,6 +305,65 @@ def check_records(records, zone):
     return checked
 
 
+def _soa_values(nameservers, hostmaster, ttl):
+    """Returns the SOA record's values but the serial, which the host counts."""
+    hostmaster = named("hostmaster", checks.bare_jid, hostmaster)
+    local, _at, mail_domain = hostmaster.rpartition("@")
+    if not re.fullmatch(r"[A-Za-z0-9._+-]{1,63}", local):
+        raise ValueError(f"hostmaster: {hostmaster!r} is not a mailbox; write for example 'hostmaster@example.org'")
+    return {
+        "mname": f"{nameservers[0]}.",
+        "rname": local.replace(".", "\\.") + f".{mail_domain}.",
+        **SOA_TIMES,
+        "minimum": min(ttl, 3600),
+    }
+
+
+_nameservers = checks.list_of(checks.host_name, "name servers", "['ns1.example.org']", False)
+
+
+def _items(label, value, shape):
+    if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
+        raise ValueError(f"{label}: {value!r} is not a list; write dictionaries with {shape}")
+    return enumerate(value, 1)
+
+
+def _keys(value, known, what):
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is not {what}; write a dictionary with {', '.join(known)}")
+    for key in value:
+        if key not in known:
+            raise ValueError(f"{key!r} is not a key of {what}; {checks.nearest(key, known)}")
+
+
+def ssh_fingerprint(key):
+    """Returns the data of the SSHFP record of an OpenSSH public key (RFC 4255, RFC 6594, RFC 7479)."""
+    hint = "write what is in /etc/ssh/ssh_host_ed25519_key.pub, for example 'ssh-ed25519 AAAA…'"
+    checks.text(key, "an SSH public key", "ssh-ed25519 AAAA…")
+    encoded = next((part for part in key.split() if part.startswith("AAAA")), "")
+    try:
+        blob = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        blob = b""
+    length = int.from_bytes(blob[:4], "big")
+    kind = blob[4 : 4 + length].decode("ascii", "replace")
+    if len(blob) <= 4 + length or kind not in SSH_ALGORITHMS:
+        raise ValueError(f"{str(key)[:60]!r} is not an SSH public key of a known kind; {hint}")
+    return f"{SSH_ALGORITHMS[kind]} 2 {hashlib.sha256(blob).hexdigest()}"
+
+
+def _sites(domain, components, extra_domains):
+    """Returns each domain with its components."""
+    sites = [(named("domain", checks.domain_name, domain), "components", {} if components is None else components)]
+    for number, item in _items("extra_domains", extra_domains, "domain and components"):
+        where = f"extra_domains: number {number}"
+        named(where, lambda value: _keys(value, ("domain", "components"), "an extra domain"), item)
+        name = named(f"{where}: domain", checks.domain_name, item.get("domain"))
+        sites.append((name, f"{where}: components", item.get("components") or {}))
+    sites = [(name, where, named(where, checks.components, given)) for name, where, given in sites]
+    return sites
+
+
 def dns_zones(
     domain,
     hostname,
@@ -290,79 +375,136 @@ def dns_zones(
     hostmaster=None,
     ttl=3600,
     records=(),
+    extra_domains=(),
+    services=("client", "server", "web"),
+    host_keys=(),
 ):
-    """Returns the zones that a host with this domain must publish."""
-    zone = named("domain", checks.domain_name, domain)
+    """Returns the zones that a host with these domains must publish."""
+    sites = _sites(domain, components, extra_domains)
     hostname = named("hostname", checks.host_name, hostname)
     addresses = named("addresses", checks.FORMATS["xmpp_addresses"], addresses)
-    components = named("components", checks.components, {} if components is None else components)
-    for kind, name in components.items():
-        if not name.endswith(f".{zone}"):
+    services = named("services", checks.list_of(_service, "services", "['client', 'server', 'web']"), services)
+    domains = [name for name, *_ in sites]
+    # A domain below another one is in the zone of that one.
+    apexes = [name for name in domains if not any(name != other and _inside(name, other) for other in domains)]
+    zones = {apex: [] for apex in apexes}
+    for apex, where, given in sites:
+        for kind, name in given.items():
+            if not any(name.endswith(f".{zone}") for zone in apexes):
+                raise ValueError(
+                    f"{where}.{kind}: {name!r} is not inside the zone {apex}; write a name that ends in '.{apex}'"
+                )
+    names = domains + [name for *_, given in sites for name in given.values()]
+    for name in names:
+        if names.count(name) > 1:
             raise ValueError(
-                f"components.{kind}: {name!r} is not inside the zone {zone}; write a name that ends in '.{zone}'"
+                f"extra_domains: {name!r} is there twice, as a domain or a component; give each its own name"
             )
-    nameservers = named(
-        "nameservers",
-        checks.list_of(checks.host_name, "name servers", "['ns1.example.org']", False),
-        [hostname] if nameservers is None else nameservers,
-    )
-    hostmaster = named("hostmaster", checks.bare_jid, f"hostmaster@{zone}" if hostmaster is None else hostmaster)
+    nameservers = named("nameservers", _nameservers, [hostname] if nameservers is None else nameservers)
     ttl = named("ttl", _ttl, ttl)
-    local, _at, mail_domain = hostmaster.rpartition("@")
-    if not re.fullmatch(r"[A-Za-z0-9._+-]{1,63}", local):
-        raise ValueError(f"hostmaster: {hostmaster!r} is not a mailbox; write for example 'hostmaster@example.org'")
 
-    made = [{"name": "@", "type": "NS", "data": f"{name}."} for name in nameservers]
-    hosts = list(dict.fromkeys([zone, *([hostname] if _inside(hostname, zone) else []), *components.values()]))
+    def zone_of(name):
+        return next((apex for apex in apexes if _inside(name, apex)), None)
+
+    def add(name, kind, data, prefix="", **rest):
+        zone = zone_of(name)
+        if zone is not None:
+            relative = owner_name(f"{name}.", zone)
+            owner = f"{prefix}.{relative}" if prefix and relative != "@" else prefix or relative
+            zones[zone].append({"name": owner, "type": kind, "data": data, **rest})
+
+    for apex in apexes:
+        for name in nameservers:
+            add(apex, "NS", f"{name}.")
+    xmpp = [name for site, _where, given in sites for name in (site, *given.values())]
+    uploads = [name for *_, given in sites for kind, name in given.items() if kind == "upload"]
+    web = list(dict.fromkeys([*domains, *uploads])) if "web" in services else []
+    hosts = list(dict.fromkeys([*domains, hostname, *xmpp]))
     for name in hosts:
         for address in addresses:
-            kind = "AAAA" if ":" in address else "A"
-            made.append({"name": owner_name(f"{name}.", zone), "type": kind, "data": address})
-    for name in [zone, *components.values()]:
-        prefix = "" if name == zone else "." + owner_name(f"{name}.", zone)
-        for service, port in XMPP_SERVICES:
-            made.append({"name": f"{service}._tcp{prefix}", "type": "SRV", "data": f"0 5 {port} {hostname}."})
+            add(name, "AAAA" if ":" in address else "A", address)
+    for name in xmpp:
+        for service, label, port in XMPP_SERVICES:
+            if service in services:
+                add(name, "SRV", f"0 5 {port} {hostname}.", f"{label}._tcp")
+    if "turn" in services:
+        for name in domains:
+            for label, port in TURN_SERVICES:
+                add(name, "SRV", f"0 5 {port} {hostname}.", label)
+    for name in web:
+        add(name, "HTTPS", "1 .")
     if certificate is not None:
         # RFC 7673: at the SRV target for XMPP; RFC 6698: at the name itself for HTTPS.
-        ends = [(hostname, port) for port in TLS_PORTS] + [(zone, 443)]
-        ends += [(name, 443) for kind, name in components.items() if kind == "upload"]
+        ends = [(hostname, port) for service, _label, port in XMPP_SERVICES if service in services]
+        ends += [(name, 443) for name in ([hostname, *web] if web else [])]
         for name, port in dict.fromkeys(ends):
-            if _inside(name, zone):
-                prefix = "" if name == zone else "." + owner_name(f"{name}.", zone)
-                made.append(
-                    {
-                        "name": f"_{port}._tcp{prefix}",
-                        "type": "TLSA",
-                        "data": f"3 1 1 {PIN}",
-                        "certificate": certificate,
-                    }
-                )
+            add(name, "TLSA", f"3 1 1 {PIN}", f"_{port}._tcp", certificate=certificate)
+    for key in checks.list_of(lambda item: named("host_keys", ssh_fingerprint, item), "keys", "['ssh-ed25519 AAAA…']")(
+        host_keys
+    ):
+        add(hostname, "SSHFP", key)
     if certificate_authorities is not None:
         issuers = named(
             "certificate_authorities", checks.FORMATS["xmpp_certificate_authorities"], certificate_authorities
         )
-        for issuer in issuers or [";"]:
-            made.append({"name": "@", "type": "CAA", "data": f'0 issue "{issuer}"'})
-        made.append({"name": "@", "type": "CAA", "data": '0 issuewild ";"'})
-    if isinstance(records, (str, Mapping)) or not isinstance(records, Sequence):
-        raise ValueError(f"records: {records!r} is not a list; write dictionaries with name, type and data")
-    own = [
-        named(f"records: number {number}", lambda item: check_record(item, zone), item)
-        for number, item in enumerate(records, 1)
-    ]
+        for apex in apexes:
+            for issuer in issuers or [";"]:
+                add(apex, "CAA", f'0 issue "{issuer}"')
+            add(apex, "CAA", '0 issuewild ";"')
+    mail = set()
+    for number, item in _items("records", records, "name, type and data"):
+        given = item.get("name") if isinstance(item, Mapping) else None
+        absolute = isinstance(given, str) and given.endswith(".")
+        zone = (zone_of(given[:-1].lower()) if absolute else None) or apexes[0]
+        own = named(f"records: number {number}", lambda value, apex=zone: check_record(value, apex), item)
+        zones[zone].append(own)
+        if own["type"] == "MX" or (own["type"] == "TXT" and own["data"].lower().startswith("v=spf1")):
+            mail.add((zone, own["name"]))
+    # Who has an address and no MX would be sent mail to that address (RFC 5321): say that there is none.
+    for name in hosts:
+        zone = zone_of(name)
+        if zone is not None and (zone, owner_name(f"{name}.", zone)) not in mail:
+            add(name, "MX", "0 .")
+            add(name, "TXT", "v=spf1 -all")
     return [
         {
-            "name": zone,
+            "name": apex,
             "ttl": ttl,
-            "soa": {
-                "mname": f"{nameservers[0]}.",
-                "rname": local.replace(".", "\\.") + f".{mail_domain}.",
-                **SOA_TIMES,
-                "minimum": min(ttl, 3600),
-            },
-            "records": check_records(made + own, zone),
+            "soa": _soa_values(nameservers, f"hostmaster@{apex}" if hostmaster is None else hostmaster, ttl),
+            "records": check_records(zones[apex], apex),
         }
+        for apex in apexes
     ]
+
+
+def _service(value):
+    if value not in SERVICES:
+        raise ValueError(f"{value!r} is not a service; {checks.nearest(value, SERVICES)}")
+    return str(value)
+
+
+def dns_extra_zones(zones, hostname):
+    """Returns zones of the operator's own, complete with NS and SOA records."""
+    hostname = named("hostname", checks.host_name, hostname)
+    made = []
+    for number, given in _items("zones", zones, ", ".join(ZONE_KEYS)):
+        where = f"zones: number {number}"
+        named(where, lambda value: _keys(value, ZONE_KEYS, "a zone"), given)
+        name = named(f"{where}: name", checks.domain_name, given.get("name"))
+        if name in [zone["name"] for zone in made]:
+            raise ValueError(f"{where}: {name!r} is there twice; put all records into one zone")
+        nameservers = named(f"{name}: nameservers", _nameservers, given.get("nameservers") or [hostname])
+        ttl = named(f"{name}: ttl", _ttl, 3600 if given.get("ttl") is None else given["ttl"])
+        records = [item for _number, item in _items(f"{name}: records", given.get("records") or [], "name, type, data")]
+        records = [{"name": "@", "type": "NS", "data": f"{server}."} for server in nameservers] + records
+        soa = named(
+            name,
+            lambda value, ns=nameservers, t=ttl: _soa_values(ns, value, t),
+            given.get("hostmaster") or f"hostmaster@{name}",
+        )
+        checked = named(name, lambda value, apex=name: check_records(value, apex), records)
+        made.append({"name": name, "ttl": ttl, "soa": soa, "records": checked})
+    return made
 
 
 def _soa(soa):
@@ -406,6 +548,10 @@ def dns_zone_file(zone, pins=None):
 
 def dns_zone_files(zones, directory, certificates=None, group="bind"):
     """Returns the zones as entries of config_tree's option files."""
+    names = [zone["name"] for zone in zones]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name!r} is there twice; put all records into one zone")
     pins = {path: facts["pin"] for path, facts in (certificates or {}).items() if facts["present"]}
     return {
         f"{directory}/{zone['name']}.zone": {

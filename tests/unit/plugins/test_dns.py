@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import base64
 import random
 import re
 
@@ -9,7 +10,9 @@ import dns.rdatatype
 import dns.zone
 import pytest
 from ansible.errors import AnsibleFilterError
+from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_extra_zones import dns_extra_zones
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_zone_file import dns_zone_file
+from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_zone_files import dns_zone_files
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_zones import dns_zones
 
 PATH = "/etc/ssl/xmpp/fullchain.pem"
@@ -42,6 +45,8 @@ def test_the_smallest_zone():
     hosts = {("@", "NS"): {"rosewood.example.org."}}
     for name in ("@", "rosewood"):
         hosts[name, "A"], hosts[name, "AAAA"] = {"198.51.100.10"}, {"2001:db8::10"}
+        hosts[name, "MX"], hosts[name, "TXT"] = {"0 ."}, {'"v=spf1 -all"'}
+    hosts["@", "HTTPS"] = {"1 ."}
     services = {("_xmpp-client", 5222), ("_xmpps-client", 5223), ("_xmpp-server", 5269), ("_xmpps-server", 5270)}
     assert found == {
         **hosts,
@@ -88,6 +93,128 @@ def test_without_its_pin_a_tlsa_record_is_left_out():
         ("_25._tcp", "2 1 1 " + "ab" * 32)
     }
     assert len([1 for _name, kind in load(dns_zone_file(made, {PATH: PIN})) if kind == "TLSA"]) == 7
+
+
+def keyed(kind, rest=b"\0\0\0\x01x"):
+    return base64.b64encode(len(kind).to_bytes(4, "big") + kind.encode() + rest).decode()
+
+
+def test_ssh_host_keys():
+    """As ssh-keygen -r says of this key."""
+    known = "AAAAC3NzaC1lZDI1NTE5AAAAICcBEnFeLHyeS5ztigcaW7bG/mI10ctEkGDaw3KLeTWB"
+    keys = [
+        f"ssh-ed25519 {known} root@rosewood",
+        keyed("ssh-rsa"),
+        "ecdsa-sha2-nistp256 " + keyed("ecdsa-sha2-nistp256"),
+    ]
+    found = load(dns_zone_file(zone(host_keys=keys)))
+    assert {name for name, kind in found if kind == "SSHFP"} == {"rosewood"}
+    assert "4 2 93edad594bb1cba74a81a104759c941bf7299a9bf932b78ae8a5484629913f4f" in found["rosewood", "SSHFP"]
+    assert {data[:4] for data in found["rosewood", "SSHFP"]} == {"1 2 ", "3 2 ", "4 2 "}
+    outside = load(dns_zone_file(zone(host_keys=keys, hostname="rosewood.example.net")))
+    assert [kind for _name, kind in outside if kind == "SSHFP"] == []
+
+
+def test_services_that_are_not_offered_have_no_records():
+    found = load(dns_zone_file(zone(services=["server", "turn", "dns", "proxy"], certificate=PATH), pins={PATH: PIN}))
+    assert {name for name, kind in found if kind == "SRV"} == {
+        *(f"_xmpp{s}-server._tcp" for s in ("", "s")),
+        *(f"_{name}._{transport}" for name in ("stun", "turn") for transport in ("udp", "tcp")),
+        "_stuns._tcp",
+        "_turns._tcp",
+    }
+    assert found["_turns._tcp", "SRV"] == {"0 5 5349 rosewood.example.org."}
+    assert {name for name, kind in found if kind == "TLSA"} == {"_5269._tcp.rosewood", "_5270._tcp.rosewood"}
+    assert [name for name, kind in found if kind == "HTTPS"] == []
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        record("MX", "10 mail.example.net.", "@"),
+        record("TXT", "V=SPF1 a -all", "example.org."),
+    ],
+)
+def test_where_there_is_mail_nothing_denies_it(own):
+    found = load(dns_zone_file(zone(own, components=COMPONENTS)))
+    kind, other = own["type"], {"MX": "TXT", "TXT": "MX"}[own["type"]]
+    assert len(found["@", kind]) == 1 and ("@", other) not in found
+    for name in ("rosewood", "conference", "upload"):
+        assert found[name, "MX"] == {"0 ."} and found[name, "TXT"] == {'"v=spf1 -all"'}
+
+
+def test_other_texts_are_no_mail():
+    found = load(dns_zone_file(zone(record("TXT", "some proof", "@"))))
+    assert found["@", "TXT"] == {'"some proof"', '"v=spf1 -all"'} and found["@", "MX"] == {"0 ."}
+
+
+def test_extra_domains():
+    extra = [
+        {"domain": "example.net", "components": {"muc": "rooms.example.net", "upload": "up.example.org"}},
+        {"domain": "sub.example.org"},
+    ]
+    own = [record("A", "198.51.100.20", "www.example.net."), record("A", "198.51.100.21", "www")]
+    zones = dns_zones(
+        "example.org", **MODEL, certificate=PATH, certificate_authorities=[], extra_domains=extra, records=own
+    )
+    assert [item["name"] for item in zones] == ["example.org", "example.net"]
+    first, second = (load(dns_zone_file(item, {PATH: PIN})) for item in zones)
+    assert second["_xmpps-server._tcp.rooms", "SRV"] == {"0 5 5270 rosewood.example.org."}
+    assert second["@", "A"] == {"198.51.100.10"} and second["@", "NS"] == {"rosewood.example.org."}
+    assert second["@", "CAA"] == {'0 issue ";"', '0 issuewild ";"'}
+    assert second["www", "A"] == {"198.51.100.20"} and first["www", "A"] == {"198.51.100.21"}
+    assert zones[1]["soa"]["rname"] == "hostmaster.example.net."
+    # What is below the first domain is in its zone.
+    assert first["_xmpp-client._tcp.sub", "SRV"] == {"0 5 5222 rosewood.example.org."}
+    assert first["_443._tcp.up", "TLSA"] and first["_443._tcp.sub", "TLSA"] and second["_443._tcp", "TLSA"]
+
+
+def test_zones_without_xmpp():
+    made = dns_extra_zones(
+        [
+            {"name": "example.net", "records": [record("A", "198.51.100.20", "www")]},
+            {
+                "name": "example.com",
+                "ttl": 60,
+                "nameservers": ["ns1.example.org", "ns2.example.net"],
+                "hostmaster": "a.b@example.org",
+            },
+        ],
+        "ns1.example.org",
+    )
+    assert load(dns_zone_file(made[0])) == {("@", "NS"): {"ns1.example.org."}, ("www", "A"): {"198.51.100.20"}}
+    assert load(dns_zone_file(made[1])) == {("@", "NS"): {"ns1.example.org.", "ns2.example.net."}}
+    assert made[1]["soa"]["rname"] == "a\\.b.example.org." and made[1]["soa"]["minimum"] == 60
+    files = dns_zone_files(made, "/zones")
+    assert sorted(files) == ["/zones/example.com.zone", "/zones/example.net.zone"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("example.net", "dns_extra_zones: zones: 'example.net' is not a list; write dictionaries with name, records"),
+        (["example.net"], "zones: number 1: 'example.net' is not a zone; write a dictionary with name, records"),
+        ([{"name": "a b"}], "zones: number 1: name: 'a b' is not a domain name"),
+        ([{"name": "example.net", "record": []}], "'record' is not a key of a zone; did you mean 'records'?"),
+        ([{"name": "example.net"}] * 2, "zones: number 2: 'example.net' is there twice; put all records into one zone"),
+        ([{"name": "example.net", "nameservers": ["ns1"]}], "example.net: nameservers: 'ns1' is not a full host name"),
+        ([{"name": "example.net", "hostmaster": "x"}], "example.net: hostmaster: 'x' is not a bare JID"),
+        ([{"name": "example.net", "ttl": "1h"}], "example.net: ttl: '1h' is not a TTL"),
+        ([{"name": "example.net", "records": "x"}], "example.net: records: 'x' is not a list"),
+        (
+            [{"name": "example.net", "records": [record("CNAME", "example.org.", "@")]}],
+            "example.net: @ CNAME: an alias allows no other record at its name",
+        ),
+    ],
+)
+def test_wrong_zones_without_xmpp(given, message):
+    with pytest.raises(AnsibleFilterError, match=re.escape(message)):
+        dns_extra_zones(given, "ns1.example.org")
+
+
+def test_one_zone_twice():
+    with pytest.raises(AnsibleFilterError, match="dns_zone_files: 'example.org' is there twice; put all records"):
+        dns_zone_files([zone(), zone()], "/zones")
 
 
 def test_a_host_outside_the_zone():
@@ -217,6 +344,29 @@ def test_below_a_delegation_other_servers_know_the_addresses():
         ({"hostmaster": "a(b@example.org"}, "hostmaster: 'a(b@example.org' is not a mailbox; write for example"),
         ({"ttl": -1}, "ttl: -1 is not a TTL; write seconds from 0 to 2147483647, for example 3600 (RFC 2181)"),
         ({"ttl": "3600"}, "ttl: '3600' is not a TTL"),
+        ({"services": ["clients"]}, "services: 'clients' is not a service; did you mean 'client'?"),
+        (
+            {"host_keys": ["ssh-ed25519 AAAAB3Nz"]},
+            "host_keys: 'ssh-ed25519 AAAAB3Nz' is not an SSH public key of a known",
+        ),
+        ({"host_keys": [keyed("ssh-dss")]}, "is not an SSH public key of a known kind; write what is in"),
+        ({"host_keys": [keyed("ssh-rsa", b"")]}, "is not an SSH public key of a known kind; write what is in"),
+        ({"host_keys": [""]}, "host_keys: '' is not an SSH public key: it is empty"),
+        (
+            {"extra_domains": "example.net"},
+            "extra_domains: 'example.net' is not a list; write dictionaries with domain",
+        ),
+        ({"extra_domains": ["example.net"]}, "extra_domains: number 1: 'example.net' is not an extra domain; write a"),
+        ({"extra_domains": [{"name": "example.net"}]}, "'name' is not a key of an extra domain"),
+        ({"extra_domains": [{"domain": "a b"}]}, "extra_domains: number 1: domain: 'a b' is not a domain name"),
+        (
+            {"extra_domains": [{"domain": "example.org"}]},
+            "extra_domains: 'example.org' is there twice, as a domain or a",
+        ),
+        (
+            {"extra_domains": [{"domain": "example.net", "components": {"muc": "muc.example.com"}}]},
+            "extra_domains: number 1: components.muc: 'muc.example.com' is not inside the zone example.net",
+        ),
         ({"records": {"a": 1}}, "records: {'a': 1} is not a list; write dictionaries with name, type and data"),
     ],
 )
@@ -254,7 +404,7 @@ def test_wrong_arguments(changes, message):
         (
             record("CNAME", "rosewood", "@"),
             "@ CNAME: an alias allows no other record at its name, and there is A, AAAA, "
-            "NS, SOA; leave out the one or the other (RFC 1034, section 3.6.2)",
+            "HTTPS, MX, NS, SOA, TXT; leave out the one or the other (RFC 1034, section 3.6.2)",
         ),
         (record("CNAME", "host.example.net.", "rosewood"), "rosewood CNAME: an alias allows no other record"),
         (
