@@ -1,0 +1,194 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The keys of a signed zone as BIND keeps them, and what the parent zone says of them."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import glob
+import hashlib
+import os
+import re
+import subprocess
+import time
+
+ZONE = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
+DNSKEY = re.compile(
+    r"^(\S+)\.\s+(?:\d+\s+)?(?:IN\s+)?DNSKEY\s+(\d+)\s+(\d+)\s+(\d+)\s+([A-Za-z0-9+/= ]+)$", re.MULTILINE
+)
+STATE = re.compile(r"^(\w+): (\S+)", re.MULTILINE)
+# Digest types of RFC 4509, RFC 6605 and, still to be understood, RFC 4034.
+DIGESTS = {1: hashlib.sha1, 2: hashlib.sha256, 4: hashlib.sha384}
+PUBLISHED = ("rumoured", "omnipresent")
+TIMES = {"Published": "published", "Active": "active", "Retired": "retired", "Removed": "removed"}
+
+
+class DnssecError(Exception):
+    """Keys that are not there or not as BIND writes them."""
+
+
+def key_tag(rdata):
+    """The tag of a DNSKEY record (RFC 4034, appendix B)."""
+    total = sum(byte if index & 1 else byte << 8 for index, byte in enumerate(rdata))
+    return (total + (total >> 16)) & 0xFFFF
+
+
+def digest(zone, rdata, kind):
+    """The digest of a DS record (RFC 4034, section 5.1.4), in upper-case hexadecimal."""
+    owner = b"".join(bytes([len(label)]) + label.encode() for label in zone.split(".")) + b"\0"
+    return DIGESTS[kind](owner + rdata).hexdigest().upper()
+
+
+def ds_record(zone, key, kind=2):
+    return f"{key['tag']} {key['algorithm']} {kind} {digest(zone, key['rdata'], kind)}"
+
+
+def _moment(text):
+    moment = datetime.datetime.strptime(text, "%Y%m%d%H%M%S")
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _read(path):
+    try:
+        with open(path, encoding="ascii", errors="replace") as stream:
+            return stream.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DnssecError(f"{path}: {error.strerror}; run as root") from error
+
+
+def read_key(zone, path):
+    """Returns one key from its public file and the state file beside it, or nothing while BIND still writes them."""
+    public, state = _read(path), _read(re.sub(r"\.key$", ".state", path))
+    if public is None or state is None:
+        return None
+    found = DNSKEY.search(public)
+    if found is None or found[1].lower() != zone:
+        raise DnssecError(f"{path}: holds no DNSKEY record of {zone}; restore the file from your backup")
+    flags, protocol, algorithm = int(found[2]), int(found[3]), int(found[4])
+    try:
+        rdata = flags.to_bytes(2, "big") + bytes([protocol, algorithm])
+        rdata += base64.b64decode(found[5].replace(" ", ""), validate=True)
+    except (ValueError, OverflowError) as error:
+        raise DnssecError(f"{path}: its DNSKEY record is broken; restore the file from your backup") from error
+    values = dict(STATE.findall(state))
+    key = {
+        "tag": key_tag(rdata),
+        "algorithm": algorithm,
+        "role": {("yes", "no"): "ksk", ("no", "yes"): "zsk", ("yes", "yes"): "csk"}.get(
+            (values.get("KSK"), values.get("ZSK")), "none"
+        ),
+        "goal": values.get("GoalState"),
+        "dnskey": values.get("DNSKEYState"),
+        "ds": values.get("DSState"),
+        "rdata": rdata,
+    }
+    try:
+        key.update({name: _moment(values[field]) if field in values else None for field, name in TIMES.items()})
+    except ValueError as error:
+        raise DnssecError(f"{re.sub('key$', 'state', path)}: {error}; restore the file from your backup") from error
+    return key
+
+
+def read_keys(zone, directory):
+    """Returns the zone's keys, those that sign first."""
+    if not ZONE.fullmatch(zone):
+        raise DnssecError(f"zones: {zone!r} is not a zone's name; write it in lower case without a dot at its end")
+    # What is in the file counts, its name only finds it.
+    paths = sorted(glob.glob(os.path.join(glob.escape(directory), f"K{zone}.+*.key")))
+    keys = [key for key in (read_key(zone, path) for path in paths) if key is not None]
+    return sorted(keys, key=lambda key: (key["role"] not in ("ksk", "csk"), key["published"] or "", key["tag"]))
+
+
+def secure(keys):
+    """The keys that the parent shall vouch for."""
+    return [key for key in keys if key["role"] in ("ksk", "csk") and key["goal"] == "omnipresent"]
+
+
+def wait_for_keys(zone, directory, seconds, sleep=time.sleep, clock=time.monotonic):
+    """Returns the keys, as soon as there is one that the parent shall vouch for."""
+    end = clock() + seconds
+    while True:
+        keys = read_keys(zone, directory)
+        if secure(keys):
+            return keys
+        if clock() >= end:
+            raise DnssecError(
+                f"{zone}: there is no key-signing key in {directory} after {seconds} s; see: journalctl -u named, "
+                f"and: rndc dnssec -status {zone}"
+            )
+        sleep(0.1)
+
+
+def ask(zone, resolver, timeout):
+    """Returns what dig prints of the parent's DS records, or raises."""
+    # -r, because ~/.digrc may say anything.
+    command = ["dig", "-r", *([f"@{resolver}"] if resolver else []), "+noall", "+comments", "+answer", "+authority"]
+    command += ["+adflag", f"+time={timeout}", "+tries=1", f"{zone}.", "DS"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise DnssecError(f"dig: {error.strerror}; install the package bind9-dnsutils on the host") from error
+    return done.stdout
+
+
+def compare(zone, keys, answer):
+    """Returns what the parent's answer says of the keys."""
+
+    def result(status, reason, **rest):
+        return {"status": status, "reason": reason, "ds": [], "unmatched": [], "validated": False, **rest}
+
+    status = re.search(r"^;; ->>HEADER<<-.* status: (\w+),", answer, re.MULTILINE)
+    if status is None:
+        return result("unknown", "no resolver answered; see /etc/resolv.conf")
+    flags = re.search(r"^;; flags: ([a-z ]*);", answer, re.MULTILINE)
+    validated = flags is not None and "ad" in flags[1].split()
+    if status[1] == "NXDOMAIN":
+        return result("missing", "the parent does not know the zone", validated=validated)
+    if status[1] != "NOERROR":
+        return result("unknown", f"the resolver answered {status[1]}")
+    found = re.findall(
+        rf"^{re.escape(zone)}\.\s+\d+\s+IN\s+DS\s+(\d+) (\d+) (\d+) ([0-9A-Fa-f ]+)$",
+        answer,
+        re.MULTILINE | re.IGNORECASE,
+    )
+    if not found:
+        own = rf"^{re.escape(zone)}\.\s+\d+\s+IN\s+SOA\s"
+        if re.search(own, answer, re.MULTILINE | re.IGNORECASE):
+            return result("unknown", "the zone's own server answered instead of the parent's; ask a resolver")
+        if not re.search(r"\sIN\s+SOA\s", answer):
+            return result("unknown", "the answer is a referral; ask a resolver")
+        return result("missing", "the parent has no DS record", validated=validated)
+    published = [key for key in keys if key["role"] in ("ksk", "csk") and key["dnskey"] in PUBLISHED]
+    ours = {ds_record(zone, key, kind) for key in published for kind in DIGESTS}
+    theirs = sorted(
+        f"{int(tag)} {int(algorithm)} {int(kind)} {text.replace(' ', '').upper()}"
+        for tag, algorithm, kind, text in found
+    )
+    unmatched = [record for record in theirs if record not in ours]
+    rest = {"ds": theirs, "unmatched": unmatched, "validated": validated}
+    if len(unmatched) == len(theirs):
+        return result("wrong", "no DS record of the parent fits a key of the zone, so that validation fails", **rest)
+    wanted = [key for key in secure(keys) if not any(ds_record(zone, key, kind) in theirs for kind in DIGESTS)]
+    if wanted:
+        tags = ", ".join(str(key["tag"]) for key in wanted)
+        return result("missing", f"the parent has no DS record of the key {tags}", **rest)
+    return result("right", "the parent's DS record fits", **rest)
+
+
+def describe(zone, keys):
+    """Returns what the module says of a zone but of its parent."""
+    rolls = [
+        {"at": key["retired"], "tag": key["tag"], "role": key["role"]}
+        for key in keys
+        if key["goal"] == "omnipresent" and key["retired"]
+    ]
+    return {
+        "ds": [ds_record(zone, key) for key in secure(keys)],
+        "keys": [{name: value for name, value in key.items() if name != "rdata"} for key in keys],
+        "next_roll": min(rolls, key=lambda roll: roll["at"], default=None),
+    }
