@@ -23,6 +23,10 @@ LAB = TOP / ".cache/lab"
 INVENTORY = TOP / "molecule/default/inventory"
 HOSTS = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["hosts"]
 
+# Scenario debian12 has these tests, too.
+SCENARIO = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"]) / "inventory/hosts.yml"
+RELEASE = yaml.safe_load(SCENARIO.read_text())["all"].get("vars", {}).get("lab_release", "bookworm")
+
 DOMAIN = "broccoli.test"
 HOSTNAME = "rosewood.broccoli.test"
 ADDRESS = HOSTS[HOSTNAME]["ansible_host"]
