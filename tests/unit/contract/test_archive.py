@@ -54,7 +54,9 @@ def test_the_site_runs_by_its_full_name(installed):
     (crypto / "community").symlink_to(dependencies / "ansible_collections" / "community")
     where = {"ANSIBLE_COLLECTIONS_PATH": f"{installed}:{crypto.parent}", "ANSIBLE_CONFIG": str(elsewhere / "none.cfg")}
     example = installed / "ansible_collections/magicbroccoli/xmpp/inventory/example"
-    tasks = run("ansible-playbook", "-i", str(example), "magicbroccoli.xmpp.site", "--list-tasks", cwd=elsewhere, **where)
+    tasks = run(
+        "ansible-playbook", "-i", str(example), "magicbroccoli.xmpp.site", "--list-tasks", cwd=elsewhere, **where
+    )
     roles = yaml.safe_load((TOP / "playbooks" / "site.yml").read_text())[0]["roles"]
     assert [role for role in roles if f"{role} : " not in tasks] == []
     shown = run("ansible-doc", "-t", "role", "magicbroccoli.xmpp.prosody", cwd=elsewhere, **where)
