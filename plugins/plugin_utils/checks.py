@@ -149,6 +149,65 @@ def ca_domain(value):
     return str(value)
 
 
+def https_url(value):
+    """A URL that is fetched by HTTPS (RFC 9110, section 4.2.2)."""
+    text(value, "an HTTPS URL", "https://acme.example.net/directory")
+    if not re.fullmatch(r"https://[A-Za-z0-9.\[\]:-]+(/[!-~]*)?", str(value)):
+        raise ValueError(
+            f"{str(value)!r} is not an HTTPS URL; write for example 'https://acme.example.net/directory', with everything "
+            "that is not ASCII in its encoded form"
+        )
+    return str(value)
+
+
+def mail_address(value):
+    """A mail address as an ACME account has one (RFC 8555, section 7.3)."""
+    text(value, "a mail address", "hostmaster@example.org")
+    local, _at, domain = str(value).rpartition("@")
+    if not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}", local):
+        raise ValueError(f"{str(value)!r} is not a mail address; write for example 'hostmaster@example.org'")
+    try:
+        domain_name(domain)
+    except ValueError as error:
+        raise ValueError(f"{str(value)!r} is not a mail address: {error}") from error
+    return str(value)
+
+
+def local_address(value):
+    """An IP address at which a host reaches itself or another one."""
+    text(value, "an IP address", "127.0.0.1")
+    try:
+        return str(ipaddress.ip_address(str(value)))
+    except ValueError as error:
+        raise ValueError(f"{str(value)!r} is not an IP address; write for example '127.0.0.1' or '::1'") from error
+
+
+def tlsa_name(value):
+    """The name of TLSA records: port, protocol, host (RFC 6698, section 3)."""
+    text(value, "the name of TLSA records", "_5222._tcp.rosewood.example.org")
+    found = re.fullmatch(r"_([1-9][0-9]{0,4})\._(tcp|udp|sctp)\.(.+)", str(value))
+    if not found or int(found[1]) > 65535:
+        raise ValueError(
+            f"{str(value)!r} is not the name of TLSA records; write for example '_5222._tcp.rosewood.example.org'"
+        )
+    try:
+        domain_name(found[3])
+    except ValueError as error:
+        raise ValueError(f"{str(value)!r} is not the name of TLSA records: {error}") from error
+    return str(value)
+
+
+def certificate_port(value):
+    """A port that serves a certificate; its options are checked by their spec."""
+    port(value["port"])
+    return dict(value)
+
+
+def or_empty(check):
+    """Makes a check that lets an empty text pass, which stands for none."""
+    return lambda value: "" if value == "" else check(value)
+
+
 def port(value):
     """A TCP or UDP port number."""
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
@@ -238,5 +297,14 @@ FORMATS = {
     "xmpp_certificate_authorities": list_of(ca_domain, "certificate authorities", "['letsencrypt.org']"),
     "xmpp_admins": list_of(bare_jid, "bare JIDs", "['juliet@example.org']", empty=False),
     "xmpp_services": list_of(service, "services", "['client', 'server', 'web', 'dns']"),
+    "bind_acme_names": list_of(domain_name, "domain names", "['example.org', 'conference.example.org']"),
+    "bind_acme_nameserver": host_name,
+    "certificates_acme_directory": https_url,
+    "certificates_acme_staging_directory": https_url,
+    "certificates_acme_email": or_empty(mail_address),
+    "certificates_acme_dns_server": or_empty(local_address),
+    "certificates_acme_address": local_address,
+    "certificates_acme_ports": list_of(certificate_port, "ports", "[{'port': 443}]"),
+    "certificates_acme_tlsa_names": list_of(tlsa_name, "names", "['_5222._tcp.rosewood.example.org']"),
     "updates_reboot_window": window,
 }

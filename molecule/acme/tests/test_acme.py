@@ -1,0 +1,328 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real authority issues, renews, refuses and is away; the host serves a valid certificate through all of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import testinfra
+
+TOP = Path(__file__).resolve().parents[3]
+LAB = TOP / ".cache/lab"
+DOMAIN, HOSTNAME = "acme.test", "maple.acme.test"
+NAMES = [DOMAIN, "conference.acme.test", "proxy.acme.test", "upload.acme.test"]
+PORTS = {
+    5222: f"-starttls xmpp -xmpphost {DOMAIN}",
+    5223: "",
+    5269: f"-starttls xmpp-server -xmpphost {DOMAIN}",
+    5270: "",
+    443: "",
+}
+
+
+class Host:
+    """A host of the lab, by ssh."""
+
+    def __init__(self, address: str):
+        self.testinfra = testinfra.get_host(
+            f"ssh://root@{address}",
+            ssh_identity_file=str(LAB / "id_ed25519"),
+            ssh_extra_args=f"-o UserKnownHostsFile={LAB / 'known_hosts'}",
+            controlpersist=300,
+        )
+
+    def run(self, script: str):
+        return self.testinfra.run(f"sh -c {shlex.quote(script)}")
+
+    def out(self, script: str) -> str:
+        result = self.run(script)
+        assert result.rc == 0, f"{script}\nended with {result.rc}:\n{result.stdout}{result.stderr}"
+        return result.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def maple() -> Host:
+    """The host under test."""
+    return Host("198.51.100.80")
+
+
+@pytest.fixture(scope="module")
+def authority() -> Host:
+    """The authority, and the resolver by which it validates."""
+    return Host("198.51.100.81")
+
+
+def served(authority: Host, parts: str = "-serial") -> dict[int, str]:
+    """What a stranger is served at each port."""
+    answers = {}
+    for port, starttls in PORTS.items():
+        answers[port] = authority.out(
+            f"openssl s_client -connect 198.51.100.80:{port} -servername {DOMAIN} {starttls} </dev/null 2>/dev/null"
+            f" | openssl x509 -noout {parts}"
+        )
+    return answers
+
+
+def renew(maple: Host, **changes: str):
+    """Order a certificate, with another configuration than the host's where something is changed."""
+    config = json.loads(maple.out("cat /etc/xmpp/certificate.json")) | changes
+    path = "/run/other-certificate.json" if changes else "/etc/xmpp/certificate.json"
+    if changes:
+        maple.out(f"printf %s {shlex.quote(json.dumps(config))} > {path}")
+    result = maple.run(f"xmpp-certificate --force --config {path}")
+    print(f"{result.rc}: {result.stdout}{result.stderr}")
+    return result
+
+
+@pytest.fixture
+def unchanged(maple, authority):
+    """What fails leaves the host with the certificate that it had, on disk and at every port."""
+    before = served(authority), maple.out("sha256sum /etc/ssl/xmpp/acme.test/* /var/lib/xmpp-certificate/*")
+    yield
+    after = served(authority), maple.out("sha256sum /etc/ssl/xmpp/acme.test/* /var/lib/xmpp-certificate/*")
+    assert after == before
+    assert len(set(after[0].values())) == 1
+
+
+def test_first_issue(maple, authority):
+    answers = served(authority, "-issuer -ext subjectAltName")
+    for port, answer in answers.items():
+        assert "Pebble Intermediate CA" in answer, (port, answer)
+        assert sorted(re.findall(r"DNS:([^\s,]+)", answer)) == NAMES
+    assert len(set(served(authority).values())) == 1
+    print(f"{len(answers)} ports serve the authority's certificate for {', '.join(NAMES)}")
+
+
+def test_tlsa_records_know_the_key(maple, authority):
+    """From before the first issue on, as the key is the host's own."""
+    digests = set()
+    for port, key in served(authority, "-pubkey").items():
+        pem = shlex.quote(key)
+        digest = authority.out(f"printf %s {pem} | openssl pkey -pubin -outform DER | sha256sum | cut -d ' ' -f 1")
+        records = authority.out(f"dig +short @198.51.100.80 _{port}._tcp.{HOSTNAME} TLSA").splitlines()
+        assert [record.replace(" ", "").lower() for record in records] == [f"311{digest}"], port
+        digests.add(digest)
+    assert len(digests) == 1
+
+
+@pytest.mark.parametrize(
+    ("update", "key", "answer"),
+    [
+        ("_acme-challenge.acme.test. 60 TXT ours", True, ""),
+        ("_acme-challenge.acme.test. 60 TXT not-ours", False, "REFUSED"),
+        ("_acme-challenge.acme.test. 60 SRV 0 0 1 elsewhere.test.", True, "REFUSED"),
+        ("_acme-challenge.acme.test. 60 NS elsewhere.test.", True, "REFUSED"),
+        ("below._acme-challenge.acme.test. 60 TXT no", True, "REFUSED"),
+        ("acme.test. 60 TXT no", True, "REFUSED"),
+        ("www.acme.test. 60 A 198.51.100.9", True, "REFUSED"),
+    ],
+)
+def test_the_key_writes_challenges_and_nothing_else(maple, update, key, answer):
+    option = "-k /run/named/session.key" if key else ""
+    zone = "_acme-challenge.acme.test" if "_acme-challenge" in update else "acme.test"
+    script = "printf 'server 127.0.0.1\\nzone %s\\nupdate %s\\nsend\\n'"
+    result = maple.run(f"{script} {zone} 'add {update}' | nsupdate {option} 2>&1")
+    print(f"{update}: {result.stdout.strip() or 'written'}")
+    assert answer in result.stdout if answer else result.rc == 0
+    if not answer:
+        assert maple.out("dig +short @127.0.0.1 _acme-challenge.acme.test TXT") == '"ours"'
+        maple.out(f"{script} {zone} 'delete _acme-challenge.acme.test. TXT' | nsupdate {option}")
+    assert maple.out("dig +short @127.0.0.1 _acme-challenge.acme.test ANY | grep -v SOA | wc -l") in ("0", "1", "2")
+
+
+def test_the_key_is_for_root_and_bind(maple):
+    assert maple.out("stat -c '%U %a' /run/named/session.key") == "bind 600"
+    assert maple.run("runuser -u www-data -- cat /run/named/session.key").rc != 0
+
+
+def test_the_timer_is_ours(maple):
+    assert maple.out("systemctl is-enabled certbot.timer || true") == "masked"
+    assert maple.out("systemctl is-active xmpp-certificate.timer") == "active"
+    moments = {
+        maple.out(
+            "systemctl daemon-reload; systemctl restart xmpp-certificate.timer;"
+            " systemctl show -p NextElapseUSecRealtime --value xmpp-certificate.timer"
+        )
+        for _ in range(3)
+    }
+    print(f"next: {moments}")
+    assert len(moments) == 1, "the second at which a host renews changes"
+    maple.out("systemctl start xmpp-certificate.service")
+    assert "unchanged: the certificate is valid until" in maple.out("journalctl -q -o cat -u xmpp-certificate -n 5")
+
+
+def test_renewal_keeps_the_key_and_restarts_nobody(maple, authority):
+    """Through a resolver that validates: the delegation of the challenge is unsigned, and proven to be."""
+    anchor = maple.out(f"bind-ds-records {DOMAIN}")
+    authority.out(
+        f"echo {shlex.quote('trust-anchor: ' + chr(34) + anchor + chr(34))} > /etc/unbound/anchors/{DOMAIN}.conf"
+        " && systemctl restart unbound"
+    )
+    flags = authority.out(f"dig +dnssec @198.51.100.81 {DOMAIN} SOA")
+    assert " ad" in re.search(r"flags: ([a-z ]+);", flags)[0]
+    before, keys = served(authority), served(authority, "-pubkey")
+    daemons = "systemctl show -p MainPID prosody nginx named"
+    pids = maple.out(daemons)
+    result = renew(maple)
+    assert result.rc == 0
+    assert "served by ports 5222, 5223, 5269, 5270, 443" in result.stdout
+    after = served(authority)
+    assert len(set(after.values())) == 1 and not set(after.values()) & set(before.values())
+    assert served(authority, "-pubkey") == keys
+    assert maple.out(daemons) == pids
+
+
+def test_no_challenge_is_left(maple):
+    for name in NAMES:
+        assert maple.out(f"dig +short @127.0.0.1 _acme-challenge.{name} TXT") == ""
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_a_renewal_that_the_authority_refuses(maple):
+    result = renew(maple, directory="https://authority.test:14001/dir")
+    assert result.rc == 1
+    assert "forbidden by policy" in result.stderr and "acme.test" in result.stderr
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_a_challenge_that_the_authority_cannot_verify(maple, authority):
+    """The resolver has the wrong key for the zone, so to it our answers are forged."""
+    path = f"/etc/unbound/anchors/{DOMAIN}.conf"
+    authority.out(f"cp {path} /run/right.conf && sed -i 's/13 2 ..../13 2 0000/' {path} && systemctl restart unbound")
+    try:
+        result = renew(maple)
+    finally:
+        authority.out(f"cp /run/right.conf {path} && systemctl restart unbound")
+    assert result.rc == 1
+    assert "Domain: acme.test" in result.stderr and "Detail: " in result.stderr
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_an_authority_that_is_away(maple):
+    result = renew(maple, directory="https://authority.test:14009/dir")
+    assert result.rc == 1
+    assert "https://authority.test:14009/dir does not answer as an authority does" in result.stderr
+    assert "Connection refused" in result.stderr
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_an_authority_whose_own_certificate_nobody_vouches_for(maple):
+    result = renew(maple, ca_bundle="")
+    assert result.rc == 1
+    assert "CERTIFICATE_VERIFY_FAILED" in result.stderr
+
+
+@pytest.fixture
+def caa(authority):
+    """The same authority, with a directory that says by which name CAA records know it; pebble itself has no CAA."""
+    authority.out(
+        "mkdir -p /run/caa && cd /run/caa && for name in letsencrypt.org other.test; do"
+        " curl -sk https://authority.test:14000/dir | python3 -c"
+        ' \'import json, sys; d = json.load(sys.stdin); d["meta"]["caaIdentities"] = sys.argv[1:]; print(json.dumps(d))\''
+        " $name > $name; done; systemd-run -q --unit caa-directory -p WorkingDirectory=/run/caa"
+        " openssl s_server -quiet -accept 14002 -WWW -cert_chain /etc/ssl/authority/fullchain.pem"
+        " -cert /etc/ssl/authority/fullchain.pem -key /etc/ssl/authority/privkey.pem; sleep 1"
+    )
+    yield "https://authority.test:14002"
+    authority.out("systemctl stop caa-directory")
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_a_caa_that_forbids(maple, caa):
+    result = renew(maple, directory=f"{caa}/other.test")
+    assert result.rc == 1
+    assert "the CAA records of acme.test let 'letsencrypt.org' issue, and the authority is other.test" in result.stderr
+
+
+def test_a_caa_that_allows(maple, caa):
+    """The control: it is the CAA that made the difference."""
+    assert renew(maple, directory=f"{caa}/letsencrypt.org").rc == 0
+    assert renew(maple).rc == 0
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_a_bind_that_is_down(maple):
+    maple.out("systemctl stop named")
+    try:
+        result = renew(maple)
+    finally:
+        maple.out("systemctl start named")
+    assert result.rc == 1
+    assert "127.0.0.1 does not answer for _acme-challenge.acme.test" in result.stderr
+
+
+@pytest.mark.usefixtures("unchanged")
+@pytest.mark.parametrize(
+    ("breaks", "mends", "message"),
+    [
+        (
+            "printf '#!/bin/sh\\necho no such thing >&2\\nexit 1\\n' > /etc/xmpp/deploy.d/zz && chmod +x /etc/xmpp/deploy.d/zz",
+            "rm /etc/xmpp/deploy.d/zz",
+            "no such thing",
+        ),
+        (
+            "chmod -x /etc/xmpp/deploy.d/prosody",
+            "chmod +x /etc/xmpp/deploy.d/prosody",
+            "after the reload port 5222 serves another one; port 5223 serves another one; port 5269 serves another one; "
+            "port 5270 serves another one; the old one is in place again",
+        ),
+        (
+            "chmod -x /etc/xmpp/deploy.d/nginx",
+            "chmod +x /etc/xmpp/deploy.d/nginx",
+            "after the reload port 443 serves another one; the old one is in place again",
+        ),
+    ],
+)
+def test_a_deploy_that_does_not_reach_every_port_is_taken_back(maple, breaks, mends, message):
+    maple.out(breaks)
+    try:
+        result = renew(maple)
+    finally:
+        maple.out(mends)
+    assert result.rc == 1
+    assert message in result.stderr
+
+
+def test_the_journal_has_the_reason(maple):
+    maple.out("cp /etc/xmpp/certificate.json /run/right.json")
+    try:
+        maple.out("sed -i s/14000/14009/ /etc/xmpp/certificate.json")
+        assert maple.run("systemctl start xmpp-certificate.service").rc != 0
+        assert "The certificate stays as it is: " in maple.out("journalctl -q -o cat -u xmpp-certificate -n 8")
+    finally:
+        maple.out("cp /run/right.json /etc/xmpp/certificate.json; systemctl reset-failed xmpp-certificate.service")
+
+
+def test_by_http_where_the_dns_is_elsewhere(maple, authority):
+    """And what the playbook changes for it: nginx serves the challenges, BIND has no place for them any more."""
+    done = subprocess.run(
+        [
+            "ansible-playbook",
+            f"--inventory={TOP / 'molecule/acme/inventory'}",
+            f"--inventory={TOP / 'molecule/shared/inventory'}",
+            "magicbroccoli.xmpp.site",
+            *("--extra-vars", f"site_hosts={HOSTNAME} xmpp_acme_challenge=http-01"),
+        ],
+        cwd=TOP,
+        env={**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "_acme-challenge" not in maple.out("cat /etc/bind/named.conf")
+    before = served(authority)
+    result = renew(maple)
+    assert result.rc == 0
+    assert not set(served(authority).values()) & set(before.values())
+    fetch = "curl -s -o /dev/null -w '%{http_code} %{redirect_url}' --resolve"
+    assert authority.out(f"{fetch} acme.test:80:198.51.100.80 http://acme.test/x") == "301 https://acme.test/x"
+    assert authority.run("curl -s http://198.51.100.80/").rc == 52

@@ -1,0 +1,475 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program on the host that orders, proves and deploys a certificate, loaded from where the role keeps it."""
+
+import datetime
+import importlib.machinery
+import importlib.util
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).parents[3] / "roles/certificates/templates/usr/local/sbin/xmpp-certificate"
+NAMES = ["example.org", "conference.example.org"]
+DIRECTORY = "https://acme.example.net/directory"
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+def openssl(*arguments, stdin=None):
+    return subprocess.run(["openssl", *arguments], input=stdin, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    """Issues certificates for keys: a function of the key's file, the names and the days."""
+    folder = tmp_path_factory.mktemp("authority")
+    ca, ca_key = folder / "ca.pem", folder / "ca.key"
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc"]
+    openssl("req", "-x509", *curve, "-subj", "/CN=Example CA", "-days", "9", "-keyout", str(ca_key), "-out", str(ca))
+
+    def issue(key, names=NAMES, days=90, chain=True):
+        alternatives = ",".join(f"DNS:{name}" for name in names)
+        leaf = openssl(
+            *("req", "-x509", "-key", str(key), "-CA", str(ca), "-CAkey", str(ca_key), "-subj", "/"),
+            *("-days", str(days), "-addext", f"subjectAltName={alternatives}"),
+        )
+        return leaf + (ca.read_text() if chain else "")
+
+    return issue
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("keys")
+    paths = [folder / "first.pem", folder / "second.pem"]
+    for path in paths:
+        openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", str(path))
+    return paths
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader = importlib.machinery.SourceFileLoader("xmpp_certificate", str(PROGRAM))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("xmpp_certificate", loader))
+    loader.exec_module(module)
+    for name in ("CONFIG", "STATE", "LOCK", "HOOKS", "SENDMAIL"):
+        monkeypatch.setattr(module, name, str(tmp_path / name))
+    monkeypatch.setattr(module, "PROVE_SECONDS", 0.2)
+    # Who runs the tests need not be root.
+    monkeypatch.setattr(module.os, "fchown", lambda *_: None)
+    return module
+
+
+@pytest.fixture
+def config(tmp_path, keys):
+    """A host with a key and no certificate."""
+    key = tmp_path / "privkey.pem"
+    key.write_text(keys[0].read_text())
+    return {
+        "directory": DIRECTORY,
+        "staging_directory": "",
+        "ca_bundle": "",
+        "email": "",
+        "challenge": "dns-01",
+        "dns_server": "127.0.0.1",
+        "tsig_key": str(tmp_path / "session.key"),
+        "webroot": "/var/www/acme",
+        "names": NAMES,
+        "path": str(tmp_path / "fullchain.pem"),
+        "key_path": str(key),
+        "key_type": "ecdsa-p256",
+        "group": "root",
+        "renew_days": 30,
+        "address": "127.0.0.1",
+        "ports": [],
+        "tlsa_names": [],
+    }
+
+
+def install(program, config, chain, directory=DIRECTORY):
+    Path(config["path"]).write_text(chain)
+    Path(program.STATE).write_text(json.dumps({"directory": directory, "chain": program.digest(chain)}))
+
+
+# --- when a certificate is due ------------------------------------------------------------------------------------
+
+
+def test_a_good_certificate_is_left_alone(program, config, authority):
+    install(program, config, authority(config["key_path"]))
+    assert program.due(config, NOW) is None
+    assert program.keep(config).startswith("unchanged: the certificate is valid until ")
+
+
+@pytest.mark.parametrize(
+    ("days", "passed", "expected"),
+    [
+        (90, 59, False),
+        (90, 61, True),
+        (90, 91, True),
+        # Shorter than three times 30 days: the last third.
+        (45, 29, False),
+        (45, 31, True),
+        (6, 3, False),
+        (6, 5, True),
+    ],
+)
+def test_renewed_in_time_whatever_its_life(program, config, authority, days, passed, expected):
+    install(program, config, authority(config["key_path"], days=days))
+    why = program.due(config, NOW + datetime.timedelta(days=passed))
+    assert bool(why) == expected
+    assert why is None or re.fullmatch(r"it expires at \d{4}-\d\d-\d\d \d\d:\d\d UTC", why)
+
+
+def test_why_it_is_due(program, config, authority, keys):
+    assert program.due(config, NOW) == "there is none"
+    Path(config["path"]).write_text("no PEM\n")
+    assert program.due(config, NOW) == "there is none"
+    install(program, config, authority(keys[1]))
+    assert "does not belong to the key" in program.due(config, NOW)
+    install(program, config, authority(config["key_path"], names=NAMES[:1]))
+    assert program.due(config, NOW) == "it lacks conference.example.org"
+    install(program, config, authority(config["key_path"]), directory="https://other.example.net/")
+    assert program.due(config, NOW).endswith(f"is not of {DIRECTORY}")
+    # Of the authority, but not the one that was put there by a whole deploy: killed in between, or put there by hand.
+    Path(config["path"]).write_text(authority(config["key_path"]))
+    assert program.due(config, NOW).endswith(f"is not of {DIRECTORY}")
+
+
+@pytest.mark.parametrize("kind", ["ecdsa-p256", "ecdsa-p384", "rsa-3072"])
+def test_the_key_and_the_first_certificate(program, config, kind):
+    config["key_type"] = kind
+    Path(config["key_path"]).unlink()
+    assert program.prepare(config) == ["the key", "a certificate of its own, until one is issued"]
+    text = openssl("pkey", "-in", config["key_path"], "-noout", "-text")
+    assert {"ecdsa-p256": "P-256", "ecdsa-p384": "P-384", "rsa-3072": "3072 bit"}[kind] in text
+    assert program.look(Path(config["path"]).read_text())["names"] == set(NAMES)
+    assert os.stat(config["key_path"]).st_mode & 0o777 == 0o640
+    key = Path(config["key_path"]).read_text()
+    assert program.prepare(config) == []
+    assert Path(config["key_path"]).read_text() == key
+    assert program.due(config, NOW).endswith(f"is not of {DIRECTORY}")
+
+
+# --- what is refused ------------------------------------------------------------------------------------------------
+
+
+def test_what_the_authority_sent_is_checked(program, config, authority, keys):
+    key = config["key_path"]
+    good = authority(key)
+    now = datetime.datetime.now(datetime.UTC)
+    program.check(config, good, now)
+    wrong = {
+        "holds no certificate": "",
+        "comes without a chain": authority(key, chain=False),
+        "does not belong to the key": authority(keys[1]),
+        "lacks conference.example.org": authority(key, names=NAMES[:1]),
+        "certificate 2 of 2 that the authority sent": good.split("-----END CERTIFICATE-----")[0]
+        + "-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    }
+    for message, chain in wrong.items():
+        with pytest.raises(program.Refused, match=re.escape(message)):
+            program.check(config, chain, now)
+    for days in (-1, 91):
+        with pytest.raises(program.Refused, match="which is not now; see whether the clock is right"):
+            program.check(config, good, now + datetime.timedelta(days=days))
+    print(f"{len(wrong) + 2} chains refused")
+
+
+def test_a_key_that_tlsa_records_do_not_know_is_refused(program, config, monkeypatch):
+    asked, answers = [], {}
+    config["tlsa_names"] = ["_5222._tcp.a.test", "_443._tcp.a.test"]
+
+    def answer(command, **_):
+        asked.append(command)
+        return answers.get(command[-2], "")
+
+    monkeypatch.setattr(program, "run", answer)
+    pin = "ab" * 32
+    program.check_tlsa(config, pin)
+    answers["_443._tcp.a.test"] = f"3 1 1 {'CD' * 32}\n3 1 1 {pin.upper()[:56]} {pin.upper()[56:]}\n"
+    program.check_tlsa(config, pin)
+    answers["_443._tcp.a.test"] = f"3 1 1 {'CD' * 32}\n"
+    with pytest.raises(program.Refused, match=r"the TLSA records of _443\._tcp\.a\.test know another key"):
+        program.check_tlsa(config, pin)
+    assert asked[0] == ["dig", "@127.0.0.1", "+short", "+tries=2", "+time=3", "_5222._tcp.a.test", "TLSA"]
+
+
+@pytest.mark.parametrize(
+    ("records", "refused"),
+    [
+        ({}, None),
+        ({"example.org": '0 issue "ca.example.net"\n0 issuewild ";"\n'}, None),
+        ({"example.org": '0 issue "other.test"\n0 issue "ca.example.net; validationmethods=dns-01"\n'}, None),
+        ({"example.org": '0 iodef "mailto:a@example.org"\n'}, None),
+        ({"example.org": '0 issue ";"\n'}, "the CAA records of example.org let ';' issue"),
+        (
+            {"example.org": '0 issue "ca.example.net"\n', "conference.example.org": '0 issue "other.test"\n'},
+            "the CAA records of conference.example.org let 'other.test' issue, and the authority is ca.example.net",
+        ),
+        ({"conference.example.org": '0 issue "ca.example.net"\n', "example.org": '0 issue ";"\n'}, "example.org let"),
+    ],
+)
+def test_caa(program, config, monkeypatch, records, refused):
+    monkeypatch.setattr(program, "run", lambda command, **_: records.get(command[-2], ""))
+    program.check_caa(config, [])
+    if refused is None:
+        program.check_caa(config, ["ca.example.net"])
+        return
+    with pytest.raises(program.Refused, match=re.escape(refused)):
+        program.check_caa(config, ["ca.example.net"])
+
+
+def test_the_nearest_caa_records_count(program, config, monkeypatch):
+    """Not those above (RFC 8659, section 3)."""
+    records = {"conference.example.org": '0 issue "ca.example.net"\n', "example.org": '0 issue ";"\n'}
+    monkeypatch.setattr(program, "run", lambda command, **_: records.get(command[-2], ""))
+    config["names"] = ["conference.example.org"]
+    program.check_caa(config, ["ca.example.net"])
+
+
+CERTBOT = [
+    (
+        """Saving debug log to /var/log/letsencrypt/letsencrypt.log
+Requesting a certificate for example.org
+
+Certbot failed to authenticate some domains (authenticator: dns-rfc2136). The Certificate Authority reported these problems:
+  Domain: example.org
+  Type:   unauthorized
+  Detail: Incorrect TXT record found at _acme-challenge.example.org
+
+Hint: The Certificate Authority failed to verify the DNS TXT records created by --dns-rfc2136.
+
+Some challenges have failed.
+Ask for help or search for solutions at https://community.example. See the logfile for more details.
+""",
+        "Domain: example.org Type: unauthorized Detail: Incorrect TXT record found at _acme-challenge.example.org",
+    ),
+    (
+        "An unexpected error occurred:\nOrder is forbidden by policy\nAsk for help\n",
+        "Order is forbidden by policy",
+    ),
+    ("Saving debug log to x\n\n", "certbot gave no reason; see /var/log/letsencrypt/letsencrypt.log"),
+]
+
+
+@pytest.mark.parametrize(("output", "expected"), CERTBOT)
+def test_the_reason_out_of_certbot_s_words(program, output, expected):
+    assert program.reason(output) == expected
+
+
+def test_the_challenge_is_written_with_the_session_s_key(program, config, tmp_path, monkeypatch):
+    answers = {}
+
+    def answer(command, **_):
+        assert command[:2] == ["dig", "@127.0.0.1"]
+        return answers[command[-2]]
+
+    monkeypatch.setattr(program, "run", answer)
+    answers["_acme-challenge.example.org"] = "ns. host. 1 2 3 4 5\n"
+    answers["_acme-challenge.conference.example.org"] = ""
+    with pytest.raises(program.Refused, match="127.0.0.1 does not answer for _acme-challenge.conference.example.org"):
+        program.challenge_options(config, str(tmp_path))
+    answers["_acme-challenge.conference.example.org"] = "ns. host. 1 2 3 4 5\n"
+    with pytest.raises(program.Refused, match="holds no key.*; see whether named.service runs"):
+        program.challenge_options(config, str(tmp_path))
+    Path(config["tsig_key"]).write_text('key "local-ddns" {\n\talgorithm hmac-sha256;\n\tsecret "c2VjcmV0";\n};\n')
+    options = program.challenge_options(config, str(tmp_path))
+    ini = Path(options[options.index("--dns-rfc2136-credentials") + 1])
+    assert "dns_rfc2136_algorithm = HMAC-SHA256\ndns_rfc2136_secret = c2VjcmV0\n" in ini.read_text()
+    assert ini.stat().st_mode & 0o777 == 0o600
+    assert "c2VjcmV0" not in " ".join(options)
+    config["challenge"] = "http-01"
+    assert program.challenge_options(config, "/")[2:] == ["--webroot-path", "/var/www/acme"]
+
+
+def test_an_order_is_made_of_our_own_request(program, config, monkeypatch, authority):
+    seen = []
+    real = program.run
+
+    def run(command, stdin=None, seconds=60, env=None):
+        if command[0] != "certbot":
+            return real(command, stdin, seconds, env)
+        at = {command[n]: command[n + 1] for n in range(len(command) - 1)}
+        seen.append((at["--server"], env.get("REQUESTS_CA_BUNDLE")))
+        request = openssl("req", "-in", at["--csr"], "-noout", "-text", "-verify")
+        assert all(f"DNS:{name}" in request for name in NAMES)
+        Path(at["--fullchain-path"]).write_text(authority(config["key_path"]))
+        return ""
+
+    monkeypatch.setattr(program, "run", run)
+    config |= {"challenge": "http-01", "ca_bundle": "/etc/xmpp/acme-ca.pem", "staging_directory": "https://try.test/"}
+    monkeypatch.setattr(program, "caa_identities", lambda *_: [])
+    assert program.keep(config).startswith("issued: valid until ")
+    assert seen == [("https://try.test/", "/etc/xmpp/acme-ca.pem"), (DIRECTORY, "/etc/xmpp/acme-ca.pem")]
+    assert program.keep(config).startswith("unchanged: ")
+
+    def fails(command, **_):
+        return real(["sh", "-c", "echo An unexpected error occurred: >&2; echo The limit is reached >&2; exit 1"])
+
+    monkeypatch.setattr(program, "run", lambda c, *a, **k: fails(c) if c[0] == "certbot" else real(c, *a, **k))
+    with pytest.raises(program.Refused, match="https://acme.example.net/directory issued none: The limit is reached"):
+        program.order(config, DIRECTORY)
+
+
+# --- the deploy that proves itself ----------------------------------------------------------------------------------
+
+
+class Server(threading.Thread):
+    """Serves a chain by TLS, after STARTTLS where it is asked for; reads the file when it is told to reload."""
+
+    def __init__(self, config, greeting=b"", proceed=b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"):
+        super().__init__(daemon=True)
+        self.config, self.greeting, self.proceed = config, greeting, proceed
+        self.reload()
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.start()
+
+    def stop(self):
+        # Closing alone does not end the accept that waits.
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.join()
+
+    def reload(self):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(self.config["path"], self.config["key_path"])
+
+    def run(self):
+        while True:
+            try:
+                stream, _ = self.socket.accept()
+            except OSError:
+                return
+            try:
+                with stream:
+                    if self.greeting:
+                        stream.recv(4096)
+                        stream.sendall(self.greeting)
+                        stream.recv(4096)
+                        stream.sendall(self.proceed)
+                    self.context.wrap_socket(stream, server_side=True).close()
+            except OSError:
+                continue
+
+
+FEATURES = b"<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:features>"
+
+
+@pytest.fixture
+def servers(config, authority):
+    """Two daemons with the old certificate: direct TLS, and STARTTLS."""
+    Path(config["path"]).write_text(authority(config["key_path"]))
+    made = [Server(config), Server(config, FEATURES)]
+    config["ports"] = [{"port": made[0].port}, {"port": made[1].port, "protocol": "jabber:client"}]
+    yield made
+    for server in made:
+        if server.is_alive():
+            server.stop()
+
+
+def test_every_port_is_asked(program, config, servers):
+    chain = Path(config["path"]).read_text()
+    leaf = program.hashlib.sha256(ssl.PEM_cert_to_DER_cert(program.BLOCK.findall(chain)[0])).hexdigest()
+    assert program.ask(config) == {server.port: leaf for server in servers}
+    mute = Server(config, b"<stream:features></stream:features>")
+    refuses = Server(config, FEATURES, b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    hangs_up = Server(config, b"<stream:stream>")
+    config["ports"] = [{"port": s.port, "protocol": "jabber:server"} for s in (mute, refuses, hangs_up)]
+    answers = {port: str(answer) for port, answer in program.ask(config).items()}
+    assert answers[mute.port] == "it offers no STARTTLS"
+    assert answers[refuses.port] == "it refuses STARTTLS"
+    for server in (mute, refuses, hangs_up):
+        server.stop()
+    assert all(isinstance(answer, OSError) for answer in program.ask(config).values())
+
+
+def test_a_deploy_that_all_ports_serve(program, config, servers, authority, monkeypatch):
+    monkeypatch.setattr(program, "hooks", lambda: [server.reload() for server in servers])
+    chain = authority(config["key_path"])
+    assert program.deploy(config, chain) == [server.port for server in servers]
+    assert Path(config["path"]).read_text() == chain
+    assert json.loads(Path(program.STATE).read_text()) == {"directory": DIRECTORY, "chain": program.digest(chain)}
+
+
+def test_a_port_that_stays_with_the_old_one_brings_it_back(program, config, servers, authority, monkeypatch):
+    monkeypatch.setattr(program, "hooks", lambda: servers[0].reload())
+    old = Path(config["path"]).read_text()
+    with pytest.raises(program.Refused) as refused:
+        program.deploy(config, authority(config["key_path"]))
+    port = servers[1].port
+    assert str(refused.value) == (
+        f"the new one was not deployed, since after the reload port {port} serves another one; "
+        "the old one is in place again"
+    )
+    assert Path(config["path"]).read_text() == old
+    assert not Path(program.STATE).exists()
+    # The one that had the new one serves the old one again.
+    assert len(set(program.ask(config).values())) == 1
+
+
+def test_a_port_that_was_down_before_is_not_waited_for(program, config, servers, authority, monkeypatch):
+    servers[1].stop()
+    monkeypatch.setattr(program, "hooks", lambda: servers[0].reload())
+    assert program.deploy(config, authority(config["key_path"])) == [servers[0].port]
+
+
+@pytest.mark.parametrize(("second", "end"), [(False, "in place again"), (True, "do not reload: run-parts: broken")])
+def test_a_hook_that_fails_brings_the_old_one_back(program, config, authority, monkeypatch, second, end):
+    calls = []
+
+    def hooks():
+        calls.append(Path(config["path"]).read_text())
+        if len(calls) == 1 or second:
+            raise program.Refused("run-parts: broken")
+
+    old = authority(config["key_path"])
+    Path(config["path"]).write_text(old)
+    monkeypatch.setattr(program, "hooks", hooks)
+    new = authority(config["key_path"])
+    with pytest.raises(program.Refused, match=f"since run-parts: broken; the old one is .*{end}$"):
+        program.deploy(config, new)
+    assert calls == [new, old]
+    assert Path(config["path"]).read_text() == old
+
+
+def test_the_operator_gets_the_reason(program, config, authority, monkeypatch, capsys, tmp_path):
+    install(program, config, authority(config["key_path"], names=NAMES[:1]))
+    chain = Path(config["path"]).read_text()
+    Path(program.CONFIG).write_text(json.dumps(config | {"email": "admin@example.org"}))
+    Path(program.SENDMAIL).write_text(f"#!/bin/sh\ncat > {tmp_path}/mail\n")
+    Path(program.SENDMAIL).chmod(0o755)
+
+    def away(*_):
+        raise program.Refused(f"{DIRECTORY} does not answer")
+
+    monkeypatch.setattr(program, "caa_identities", away)
+    monkeypatch.setattr(sys, "argv", ["xmpp-certificate", "--mail"])
+    assert program.main() == 1
+    printed = capsys.readouterr()
+    assert printed.err == f"The certificate stays as it is: {DIRECTORY} does not answer\n"
+    assert "is ordered: it lacks conference.example.org." in printed.out
+    mail = (tmp_path / "mail").read_text()
+    assert "To: admin@example.org\n" in mail and "does not answer" in mail
+    assert "the certificate of example.org is not renewed" in mail.replace("\n ", " ")
+    assert Path(config["path"]).read_text() == chain
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("", "is not there or is empty"), ("{", "Expecting"), ('{"names": 1}', "'path'")]
+)
+def test_a_broken_configuration(program, monkeypatch, capsys, text, message):
+    Path(program.CONFIG).write_text(text)
+    monkeypatch.setattr(sys, "argv", ["xmpp-certificate"])
+    assert program.main() == 1
+    assert message in capsys.readouterr().err
