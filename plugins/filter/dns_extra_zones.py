@@ -9,19 +9,24 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import dns
 
 DOCUMENTATION = r"""
 name: dns_extra_zones
-short_description: Complete DNS zones that have nothing to do with XMPP
+short_description: Add DNS zones that have nothing to do with XMPP
 version_added: 1.0.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:
-  - Adds the SOA record's values and the NS records to zones of the operator's own, and checks all records as
-    P(magicbroccoli.xmpp.dns_zones#filter) does.
+  - Adds zones of the operator's own to others, completed by the SOA record's values and the NS records, and checks all
+    their records as P(magicbroccoli.xmpp.dns_zones#filter) does.
   - A key that is not known, a zone or a name that is wrong, and a zone that is there twice are errors. The message names
     the zone and the record.
-positional: hostname
+positional: extra, nameservers
 options:
   _input:
-    description: The zones.
+    description: Zones as P(magicbroccoli.xmpp.dns_zones#filter) returns them, perhaps none.
+    type: list
+    elements: dict
+    required: true
+  extra:
+    description: The zones to add.
     type: list
     elements: dict
     required: true
@@ -36,7 +41,7 @@ options:
         elements: dict
         default: []
       nameservers:
-        description: Full names of its name servers, the primary one first. By default O(hostname) alone.
+        description: Full names of its name servers, the primary one first. By default O(nameservers).
         type: list
         elements: str
       hostmaster:
@@ -46,9 +51,10 @@ options:
         description: TTL of all records without their own, in seconds.
         type: int
         default: 3600
-  hostname:
-    description: The full name of the machine that serves the zones.
-    type: str
+  nameservers:
+    description: Full names of the name servers of the zones without their own, the primary one first.
+    type: list
+    elements: str
     required: true
 seealso:
   - plugin: magicbroccoli.xmpp.dns_zones
@@ -60,21 +66,22 @@ seealso:
 EXAMPLES = r"""
 - name: Show a zone
   ansible.builtin.debug:
-    msg: "{{ [{'name': 'example.net', 'records': [{'name': 'www', 'type': 'A', 'data': '198.51.100.20'}]}]
-      | magicbroccoli.xmpp.dns_extra_zones(hostname='ns1.example.org') }}"
+    msg: "{{ [] | magicbroccoli.xmpp.dns_extra_zones(
+      [{'name': 'example.net', 'records': [{'name': 'www', 'type': 'A', 'data': '198.51.100.20'}]}],
+      ['ns1.example.org']) }}"
 """
 
 RETURN = r"""
 _value:
-  description: The zones, as P(magicbroccoli.xmpp.dns_zones#filter) returns them.
+  description: All the zones, as P(magicbroccoli.xmpp.dns_zones#filter) returns them.
   type: list
   elements: dict
 """
 
 
-def dns_extra_zones(zones, hostname):
+def dns_extra_zones(zones, extra, nameservers):
     try:
-        return dns.dns_extra_zones(zones, hostname)
+        return dns.dns_extra_zones(zones, extra, nameservers)
     except ValueError as error:
         raise AnsibleFilterError(f"dns_extra_zones: {error}") from error
 

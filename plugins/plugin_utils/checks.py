@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import difflib
 import ipaddress
 import re
@@ -240,6 +241,36 @@ def window(value):
     return tuple(minutes)
 
 
+def tsig_secret(value):
+    """The secret of a TSIG key for HMAC-SHA256 (RFC 8945), or nothing. No message shows it."""
+    hint = "write 32 random bytes in Base64, as `openssl rand -base64 32` prints them, and keep them in a vault"
+    if not isinstance(value, str):
+        raise ValueError(f"this secret is no text; {hint}")
+    if not value:
+        return ""
+    try:
+        secret = base64.b64decode(str(value), validate=True)
+    except ValueError:
+        raise ValueError(f"this secret is not Base64 (RFC 4648); {hint}") from None
+    # A shorter one is weaker than the digest, and a longer one than a block is hashed first.
+    if not 32 <= len(secret) <= 64:
+        raise ValueError(f"this secret has {len(secret)} bytes, and HMAC-SHA256 needs 32 to 64 (RFC 8945); {hint}")
+    return str(value)
+
+
+def key_name(value):
+    """The name of a TSIG key, which both ends must agree on."""
+    text(value, "a key's name", "transfer")
+    if len(value) > 253 or not re.fullmatch(
+        r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*", value
+    ):
+        raise ValueError(
+            f"{value!r} is not a key's name; write lower-case letters, digits and hyphens between dots, for example "
+            "'transfer'"
+        )
+    return str(value)
+
+
 def list_of(check, what, example, empty=True):
     """Makes a check of a list out of the check of its items."""
 
@@ -306,5 +337,11 @@ FORMATS = {
     "certificates_acme_address": local_address,
     "certificates_acme_ports": list_of(certificate_port, "ports", "[{'port': 443}]"),
     "certificates_acme_tlsa_names": list_of(tlsa_name, "names", "['_5222._tcp.rosewood.example.org']"),
+    "bind_nameservers": list_of(host_name, "name servers", "['ns1.example.org', 'ns2.example.org']", empty=False),
+    "bind_secondaries": list_of(ip_address, "addresses", "['198.51.100.20']"),
+    "bind_secondary_of": list_of(ip_address, "addresses", "['198.51.100.10']"),
+    "bind_secondary_zones": list_of(domain_name, "zones", "['example.org']"),
+    "bind_transfer_key_name": key_name,
+    "bind_transfer_secret": tsig_secret,
     "updates_reboot_window": window,
 }

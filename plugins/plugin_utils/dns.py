@@ -483,17 +483,17 @@ def _service(value):
     return str(value)
 
 
-def dns_extra_zones(zones, hostname):
-    """Returns zones of the operator's own, complete with NS and SOA records."""
-    hostname = named("hostname", checks.host_name, hostname)
-    made = []
-    for number, given in _items("zones", zones, ", ".join(ZONE_KEYS)):
-        where = f"zones: number {number}"
+def dns_extra_zones(zones, extra, nameservers):
+    """Returns zones, and after them the operator's own, complete with NS and SOA records."""
+    usual = named("nameservers", _nameservers, nameservers)
+    made = [zone for _number, zone in _items("the zones before", zones, ", ".join(ZONE_KEYS))]
+    for number, given in _items("extra", extra, ", ".join(ZONE_KEYS)):
+        where = f"extra: number {number}"
         named(where, lambda value: _keys(value, ZONE_KEYS, "a zone"), given)
         name = named(f"{where}: name", checks.domain_name, given.get("name"))
         if name in [zone["name"] for zone in made]:
             raise ValueError(f"{where}: {name!r} is there twice; put all records into one zone")
-        nameservers = named(f"{name}: nameservers", _nameservers, given.get("nameservers") or [hostname])
+        nameservers = named(f"{name}: nameservers", _nameservers, given.get("nameservers") or usual)
         ttl = named(f"{name}: ttl", _ttl, 3600 if given.get("ttl") is None else given["ttl"])
         records = [item for _number, item in _items(f"{name}: records", given.get("records") or [], "name, type, data")]
         records = [{"name": "@", "type": "NS", "data": f"{server}."} for server in nameservers] + records
@@ -563,3 +563,17 @@ def dns_zone_files(zones, directory, certificates=None, group="bind"):
         }
         for zone in zones
     }
+
+
+def tsig_key(secret, name, needed_by=()):
+    """Returns BIND's statement of a key, or nothing."""
+    secret = checks.tsig_secret(secret)
+    name = checks.key_name(name)
+    if not secret:
+        if needed_by:
+            raise ValueError(
+                f"there is no secret, and {', '.join(map(str, needed_by))} must be asked with one; write 32 random bytes "
+                "in Base64, as `openssl rand -base64 32` prints them, the same on both ends"
+            )
+        return ""
+    return f'key "{name}" {{ algorithm hmac-sha256; secret "{secret}"; }};'

@@ -14,6 +14,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_extra_zones impor
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_zone_file import dns_zone_file
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_zone_files import dns_zone_files
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_zones import dns_zones
+from ansible_collections.magicbroccoli.xmpp.plugins.filter.tsig_key import tsig_key
 
 PATH = "/etc/ssl/xmpp/fullchain.pem"
 PIN = "0c72ac70b745ac19998811b131d662c9ac69dbdbe7cb23e5b514b56664c5d3d6"
@@ -170,7 +171,8 @@ def test_extra_domains():
 
 
 def test_zones_without_xmpp():
-    made = dns_extra_zones(
+    first, *made = dns_extra_zones(
+        [zone()],
         [
             {"name": "example.net", "records": [record("A", "198.51.100.20", "www")]},
             {
@@ -180,8 +182,9 @@ def test_zones_without_xmpp():
                 "hostmaster": "a.b@example.org",
             },
         ],
-        "ns1.example.org",
+        ["ns1.example.org"],
     )
+    assert first == zone()
     assert load(dns_zone_file(made[0])) == {("@", "NS"): {"ns1.example.org."}, ("www", "A"): {"198.51.100.20"}}
     assert load(dns_zone_file(made[1])) == {("@", "NS"): {"ns1.example.org.", "ns2.example.net."}}
     assert made[1]["soa"]["rname"] == "a\\.b.example.org." and made[1]["soa"]["minimum"] == 60
@@ -192,11 +195,12 @@ def test_zones_without_xmpp():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("example.net", "dns_extra_zones: zones: 'example.net' is not a list; write dictionaries with name, records"),
-        (["example.net"], "zones: number 1: 'example.net' is not a zone; write a dictionary with name, records"),
-        ([{"name": "a b"}], "zones: number 1: name: 'a b' is not a domain name"),
+        ("example.net", "dns_extra_zones: extra: 'example.net' is not a list; write dictionaries with name, records"),
+        (["example.net"], "extra: number 1: 'example.net' is not a zone; write a dictionary with name, records"),
+        ([{"name": "a b"}], "extra: number 1: name: 'a b' is not a domain name"),
         ([{"name": "example.net", "record": []}], "'record' is not a key of a zone; did you mean 'records'?"),
-        ([{"name": "example.net"}] * 2, "zones: number 2: 'example.net' is there twice; put all records into one zone"),
+        ([{"name": "example.net"}] * 2, "extra: number 2: 'example.net' is there twice; put all records into one zone"),
+        ([{"name": "example.org"}], "extra: number 1: 'example.org' is there twice"),
         ([{"name": "example.net", "nameservers": ["ns1"]}], "example.net: nameservers: 'ns1' is not a full host name"),
         ([{"name": "example.net", "hostmaster": "x"}], "example.net: hostmaster: 'x' is not a bare JID"),
         ([{"name": "example.net", "ttl": "1h"}], "example.net: ttl: '1h' is not a TTL"),
@@ -209,7 +213,13 @@ def test_zones_without_xmpp():
 )
 def test_wrong_zones_without_xmpp(given, message):
     with pytest.raises(AnsibleFilterError, match=re.escape(message)):
-        dns_extra_zones(given, "ns1.example.org")
+        dns_extra_zones([zone()], given, ["ns1.example.org"])
+
+
+@pytest.mark.parametrize("servers", ["ns1.example.org", [], ["ns1"]])
+def test_wrong_name_servers_of_zones_without_xmpp(servers):
+    with pytest.raises(AnsibleFilterError, match="dns_extra_zones: nameservers: .* is not a "):
+        dns_extra_zones([], [], servers)
 
 
 def test_one_zone_twice():
@@ -461,3 +471,48 @@ def test_wrong_records(given, message):
 def test_wrong_zones(made, pins, message):
     with pytest.raises(AnsibleFilterError, match=re.escape(message)):
         dns_zone_file(made, pins)
+
+
+def secret(length):
+    return base64.b64encode(bytes(range(length))).decode()
+
+
+@pytest.mark.parametrize("length", [32, 33, 64])
+def test_a_key_for_transfers(length):
+    assert (
+        tsig_key(secret(length), "ns1-ns2.example.org", ["198.51.100.20"])
+        == f'key "ns1-ns2.example.org" {{ algorithm hmac-sha256; secret "{secret(length)}"; }};'
+    )
+
+
+def test_without_need_there_is_no_key():
+    assert tsig_key("", "transfer") == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "message"),
+    [
+        (
+            secret(31),
+            "transfer",
+            "this secret has 31 bytes, and HMAC-SHA256 needs 32 to 64 (RFC 8945); write 32 random",
+        ),
+        (secret(65), "transfer", "this secret has 65 bytes, and HMAC-SHA256 needs 32 to 64"),
+        (secret(32)[:-1], "transfer", "this secret is not Base64 (RFC 4648); write 32 random bytes in Base64, as"),
+        (secret(32) + '"; };', "transfer", "this secret is not Base64"),
+        (secret(32) + "\n", "transfer", "this secret is not Base64"),
+        ("ü" * 44, "transfer", "this secret is not Base64"),
+        (None, "transfer", "this secret is no text"),
+        (7, "transfer", "this secret is no text"),
+        ("", "transfer", "there is no secret, and 198.51.100.20 must be asked with one; write 32 random bytes"),
+        (secret(32), "", "'' is not a key's name: it is empty"),
+        (secret(32), 'a"b', "'a\"b' is not a key's name; write lower-case letters, digits and hyphens between dots"),
+        (secret(32), "a..b", "'a..b' is not a key's name"),
+        (secret(32), "A", "'A' is not a key's name"),
+        (secret(32), "a\n", "is not a key's name"),
+    ],
+)
+def test_wrong_keys_are_refused_and_not_shown(value, name, message):
+    with pytest.raises(AnsibleFilterError, match="^tsig_key: .*" + re.escape(message)) as raised:
+        tsig_key(value, name, ["198.51.100.20"])
+    assert not isinstance(value, str) or len(value) < 9 or value[:9] not in str(raised.value)

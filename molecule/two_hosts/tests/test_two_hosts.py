@@ -1,0 +1,173 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The secondary serves the same signed zone, by transfers with the key alone, and goes on when the primary is stopped."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from conftest import ADDRESS, INVENTORY, PRIMARY, SECONDARY, SECRET, ZONE, until
+
+VALID = "; fully validated"
+RECORDS = [
+    (ZONE, "SOA"),
+    (ZONE, "NS"),
+    (ZONE, "MX"),
+    (ZONE, "HTTPS"),
+    (PRIMARY, "SSHFP"),
+    (SECONDARY, "A"),
+    (f"_xmpp-server._tcp.conference.{ZONE}", "SRV"),
+]
+
+
+def serial(host):
+    return host.out(f"dig +short +norec @127.0.0.1 {ZONE} SOA").split()[2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def transferred(primary, secondary):
+    until(lambda: serial(primary) == secondary.run(f"dig +short @127.0.0.1 {ZONE} SOA").stdout[:999].split()[2:3][0])
+
+
+def extra_zone(*more):
+    (zone,) = INVENTORY["hosts"][PRIMARY]["bind_zones_extra"]
+    return [{**zone, "records": [*zone["records"], *more]}]
+
+
+@pytest.mark.parametrize("server", [PRIMARY, SECONDARY])
+def test_both_serve_the_zone_signed(delv, server):
+    for name, kind in RECORDS:
+        answer = delv(server, name, kind)
+        assert answer.startswith(VALID), answer
+    assert "; negative response, fully validated" in delv(server, f"nothing.{ZONE}", "A")
+    print(f"{server}: {len(RECORDS) + 1} answers, fully validated")
+
+
+def test_delv_trusts_the_zone_s_key_alone(delv):
+    wrong = f'trust-anchors {{ {ZONE}. static-ds 1 13 2 "{"AB" * 32}"; }};'
+    assert VALID not in delv(SECONDARY, ZONE, "SOA", wrong)
+
+
+def test_the_records_are_the_same_on_both(primary, secondary):
+    ask = "dig @{} " + f"-y hmac-sha256:transfer:{SECRET} {ZONE} AXFR | grep -v -e '^;' -e 'ANY.TSIG' | sort -u"
+    first = primary.out(ask.format(ADDRESS[PRIMARY]))
+    kept = secondary.out(
+        f"rndc sync {ZONE} && named-compilezone -q -f raw -F text -s full -o /tmp/kept {ZONE} /var/lib/bind/secondary/{ZONE};"
+        " grep -v '^;' /tmp/kept | sort -u"
+    )
+    same = [sorted(" ".join(line.split()) for line in text.splitlines()) for text in (first, kept)]
+    print(f"{len(same[0])} records")
+    assert same[0] == same[1] and len(same[0]) > 100
+
+
+def test_ssh_host_keys(primary):
+    published = primary.out(f"dig +short @127.0.0.1 {PRIMARY} SSHFP").lower().splitlines()
+    found = {tuple([*line.split()[:2], "".join(line.split()[2:])]) for line in published}
+    real = {tuple(item.split()) for item in re.findall(r"SSHFP ([14] 2 \w+)", primary.out("ssh-keygen -r x"))}
+    assert found == real and len(real) == 2
+
+
+@pytest.mark.parametrize(
+    ("server", "option"),
+    [
+        (PRIMARY, ""),
+        (PRIMARY, "-y hmac-sha256:transfer:YW5vdGhlciBrZXkgb2YgdGhlIHZlcnkgc2FtZSBzaXo="),
+        (PRIMARY, f"-y hmac-sha256:other:{SECRET}"),
+        (SECONDARY, ""),
+        (SECONDARY, f"-y hmac-sha256:transfer:{SECRET}"),
+    ],
+)
+def test_nobody_else_may_transfer(secondary, server, option):
+    """Not even who comes from the secondary's address."""
+    answer = secondary.out(f"dig @{ADDRESS[server]} {option} {ZONE} AXFR 2>&1 || true")
+    assert "Transfer failed" in answer or "TSIG" in answer, answer
+    assert "SRV" not in answer
+
+
+def test_a_change_arrives_by_itself(primary, secondary, play):
+    records = [*INVENTORY["hosts"][PRIMARY]["bind_records_extra"], {"name": "new", "type": "A", "data": "198.51.100.7"}]
+    before = serial(primary)
+    done = play(PRIMARY, bind_records_extra=records)
+    assert done.returncode == 0, done.stdout[-2000:]
+    waited = until(lambda: secondary.out(f"dig +short @127.0.0.1 new.{ZONE} A") == "198.51.100.7")
+    print(f"{waited:.1f} s after the end of the run")
+    assert int(serial(secondary)) > int(before)
+
+
+def test_the_secondary_goes_on_alone(primary, secondary, delv):
+    primary.out("systemctl stop named")
+    try:
+        secondary.out("systemctl restart named")
+        until(lambda: secondary.out(f"dig +short @127.0.0.1 {ZONE} SOA") != "")
+        for name, kind in RECORDS:
+            assert delv(SECONDARY, name, kind).startswith(VALID)
+        print(f"{len(RECORDS)} answers, fully validated, after a restart without the primary")
+    finally:
+        primary.out("systemctl start named")
+
+
+def test_a_tampered_record_is_bogus(primary, secondary, delv):
+    file = f"/var/lib/bind/secondary/{ZONE}"
+    primary.out("systemctl stop named")
+    try:
+        secondary.out(
+            f"systemctl stop named && cp -p {file} /tmp/right"
+            f" && named-compilezone -q -f raw -F text -s full -o /tmp/zone {ZONE} {file}"
+            f" && sed -i '/^{SECONDARY}\\..*IN A[[:space:]]/s/198.51.100.91/198.51.100.66/' /tmp/zone"
+            f" && named-compilezone -q -f text -F raw -o {file} {ZONE} /tmp/zone"
+            f" && rm -f {file}.jnl && chown bind: {file} && systemctl start named"
+        )
+        until(lambda: secondary.out(f"dig +short @127.0.0.1 {SECONDARY} A") == "198.51.100.66")
+        answer = delv(SECONDARY, SECONDARY, "A")
+        print(answer)
+        assert VALID not in answer and "RRSIG failed to verify" in answer
+        assert delv(SECONDARY, ZONE, "SOA").startswith(VALID)
+    finally:
+        secondary.out(f"systemctl stop named; cp -p /tmp/right {file}; systemctl start named")
+        primary.out("systemctl start named")
+
+
+@pytest.mark.parametrize(
+    ("secret", "message"),
+    [
+        ("c2hvcnQ=", "this secret has 5 bytes, and HMAC-SHA256 needs 32 to 64"),
+        ("no base64 ümlaut", "this secret is not Base64"),
+        ("", "there is no secret, and 198.51.100.91 must be asked with one"),
+    ],
+)
+def test_a_wrong_key_never_reaches_the_host(primary, play, secret, message):
+    before = primary.out("sha256sum /etc/bind/named.conf")
+    done = play(PRIMARY, bind_transfer_secret=secret)
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0 and message in said, said[-2000:]
+    assert not secret or secret not in said
+    assert primary.out("sha256sum /etc/bind/named.conf") == before
+
+
+def test_the_key_is_in_no_diff(primary, play):
+    done = play(PRIMARY, "--check", "--diff", bind_zsk_lifetime_days=91)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "named.conf" in done.stdout and SECRET not in done.stdout
+    assert primary.out("stat -c '%a %U %G' /etc/bind/named.conf") == "640 root bind"
+
+
+def test_what_the_parent_says(dnssec, play):
+    """The parent zone is served here, too, so that it can be made to say anything."""
+    told = dnssec()
+    print(told["parent"], told["next_roll"])
+    assert told["parent"]["status"] == "missing"
+    assert told["next_roll"]["role"] == "zsk" and len(told["keys"]) == 2
+    other = "1 13 2 " + "AB" * 32
+    for records, status in (([told["ds"][0]], "right"), ([other], "wrong"), ([told["ds"][0], other], "right")):
+        zones = extra_zone(*({"name": "oak", "type": "DS", "data": data} for data in records))
+        done = play(PRIMARY, bind_zones_extra=zones)
+        assert done.returncode == 0, done.stdout[-2000:]
+        until(lambda wanted=status: dnssec()["parent"]["status"] == wanted)
+        # A run tells the operator what to do, until there is nothing to do.
+        assert (f"{ZONE}. IN DS " in play(PRIMARY, bind_zones_extra=zones).stdout) == (status != "right")
+        found = dnssec()["parent"]
+        print(found)
+        assert found["ds"] == sorted(records)
+        assert found["unmatched"] == [data for data in records if data == other]
