@@ -1,0 +1,117 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The operator's own certificate is deployed whole, and one that does not fit is refused before anything changes."""
+
+from __future__ import annotations
+
+import datetime
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import INVENTORY, TOP
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+NAMES = ["files.test", "upload.files.test"]
+PLACE = "/etc/ssl/files.test"
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+def pair(folder: Path, names=NAMES, days=90, other_key=False) -> dict[str, str]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(NOW - datetime.timedelta(days=1))
+    builder = builder.not_valid_after(NOW + datetime.timedelta(days=days, hours=1))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)
+    chain = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    if other_key:
+        key = ec.generate_private_key(ec.SECP256R1())
+    pem = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "chain.pem").write_bytes(chain)
+    (folder / "key.pem").write_bytes(key.private_bytes(*pem))
+    return {
+        "certificates_source": str(folder / "chain.pem"),
+        "certificates_key_source": str(folder / "key.pem"),
+    }
+
+
+@pytest.fixture
+def deploy(tmp_path, internet):
+    """Run role certificates alone, on the second host, with the operator's files."""
+
+    def run(**variables: str) -> subprocess.CompletedProcess:
+        play = {
+            "hosts": "internet.test",
+            "gather_facts": False,
+            "roles": ["magicbroccoli.xmpp.certificates"],
+            "vars": {
+                "certificates_provider": "files",
+                "certificates_names": NAMES,
+                "certificates_path": f"{PLACE}/fullchain.pem",
+                "certificates_key_path": f"{PLACE}/privkey.pem",
+                "certificates_group": "files-tls",
+            },
+        }
+        (tmp_path / "play.yml").write_text(yaml.safe_dump([play | {"vars": play["vars"] | variables}]))
+        inventories = [f"--inventory={path}" for path in (INVENTORY, TOP / "molecule/shared/inventory")]
+        command = ["ansible-playbook", *inventories, "--diff", "-v", str(tmp_path / "play.yml")]
+        return subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_a_pair_is_deployed(internet, deploy, tmp_path):
+    files = pair(tmp_path)
+    hook = "/etc/xmpp/deploy.d/files-test"
+    internet.out(
+        f"install -d /etc/xmpp/deploy.d; printf '#!/bin/sh\\ndate >> /run/deployed\\n' > {hook}; chmod 755 {hook}"
+    )
+    first, second = deploy(**files), deploy(**files)
+    assert first.returncode == second.returncode == 0, first.stdout + first.stderr + second.stdout
+    assert "changed=0" in second.stdout
+    assert internet.out("wc -l < /run/deployed") == "1"
+    internet.out(f"rm {hook}")
+    secret = (tmp_path / "key.pem").read_text()
+    assert internet.out(f"cat {PLACE}/privkey.pem") == secret.strip()
+    assert internet.out(f"stat -c '%U:%G %a' {PLACE} {PLACE}/privkey.pem").split("\n") == [
+        "root:files-tls 750",
+        "root:files-tls 640",
+    ]
+    # Not in the output, though it shows differences.
+    assert "BEGIN CERTIFICATE" in first.stdout
+    assert not any(line in first.stdout + first.stderr for line in secret.splitlines()[1:-1])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"names": NAMES[:1]}, "lacks upload.files.test"),
+        ({"days": 10}, "At least 30 days must be left"),
+        ({"days": -1}, "expires at"),
+        ({"other_key": True}, "does not belong to the key"),
+    ],
+    ids=["a name is missing", "too old", "expired", "of another key"],
+)
+def test_a_pair_that_does_not_fit_is_refused(internet, deploy, tmp_path, wrong, message):
+    internet.out(f"mkdir -p {PLACE}; touch {PLACE}/fullchain.pem")
+    before = internet.out(f"sha256sum {PLACE}/*")
+    refused = deploy(**pair(tmp_path, **wrong))
+    assert refused.returncode != 0
+    said = " ".join(refused.stdout.split() + refused.stderr.split())
+    print(next(line for line in refused.stderr.splitlines() + refused.stdout.splitlines() if "chain.pem" in line))
+    assert f"certificates_source: {tmp_path}/chain.pem" in said
+    assert message in said
+    assert internet.out(f"sha256sum {PLACE}/*") == before
+
+
+def test_a_file_that_is_not_there_is_named(deploy, tmp_path):
+    missing = {"certificates_source": f"{tmp_path}/none.pem", "certificates_key_source": f"{tmp_path}/none.key"}
+    refused = deploy(**missing)
+    assert refused.returncode != 0
+    assert f"{tmp_path}/none.pem is not there" in " ".join(refused.stdout.split() + refused.stderr.split())
