@@ -26,7 +26,9 @@ options:
     type: dict
     required: true
   pins:
-    description: Path of a certificate to the SHA-256 of its public key, as 64 lower-case hexadecimal digits.
+    description:
+      - Path of a certificate to the SHA-256 of its public key, as 64 lower-case hexadecimal digits.
+      - A list of several makes as many TLSA records, as while a key is rolled (RFC 7671, section 8.4).
     type: dict
     default: {}
 seealso:

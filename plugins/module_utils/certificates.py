@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import datetime
 import hashlib
+import itertools
+import json
 import re
 import subprocess
 
@@ -98,7 +100,26 @@ def key_matches(path, pin):
     return hashlib.sha256(public_key(output)).hexdigest() == pin
 
 
-def describe(path, key=None, now=None):
+def waiting(path):
+    """Returns the certificate whose key is being rolled and the digests that its TLSA records name, from the roll's state."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            state = json.load(stream)
+        certificate, pins = state["path"], state["pins"]
+        if not all(re.fullmatch("[0-9a-f]{64}", pin) for pin in pins):
+            raise ValueError("pins are 64 lower-case hexadecimal digits")
+    except FileNotFoundError:
+        return None, []
+    except OSError as error:
+        raise CertificateError(f"state of a key roll {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CertificateError(
+            f"state of a key roll {path}: it is broken ({error}); restore it, or remove its folder to give the roll up"
+        ) from error
+    return certificate, pins
+
+
+def describe(path, key=None, now=None, pins=()):
     """Returns what the module says of one certificate file."""
     try:
         with open(path, encoding="ascii", errors="replace") as stream:
@@ -113,15 +134,18 @@ def describe(path, key=None, now=None):
             "first, its chain after it"
         )
     # A daemon refuses the whole file when one certificate of the chain is broken: read them all.
+    now = now or datetime.datetime.now(datetime.UTC)
+    chain = []
     for number, block in enumerate(blocks, 1):
         try:
-            output = run(PARSE, block)
-            if number == 1:
-                facts = parse(output, now or datetime.datetime.now(datetime.UTC))
+            chain.append(parse(run(PARSE, block), now))
         except CertificateError as error:
             raise CertificateError(
                 f"certificate {path}, number {number} of {len(blocks)}: {error}; give a whole PEM file"
             ) from error
-    facts["chain_length"] = len(blocks)
+    facts = chain[0]
+    facts["pins"] = list(dict.fromkeys([facts["pin"], *pins]))
+    facts["chain_length"] = len(chain)
+    facts["chain_linked"] = all(below["issuer"] == above["subject"] for below, above in itertools.pairwise(chain))
     facts["key_matches"] = key_matches(key, facts["pin"]) if key else None
     return facts

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.certificates import CertificateError, describe
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.certificates import CertificateError, describe, waiting
 
 DOCUMENTATION = r"""
 module: certificate_facts
@@ -33,6 +33,11 @@ options:
       - Each certificate file must also be in O(paths).
     type: dict
     default: {}
+  roll:
+    description:
+      - File on the host with the state of a key roll, as the playbook C(roll_keys) keeps it. While there is one, the
+        digests of both keys are in RV(certificates.pins).
+    type: path
 attributes:
   check_mode:
     support: full
@@ -74,6 +79,14 @@ certificates:
       returned: when the file exists
       type: str
       sample: 0c72ac70b745ac19998811b131d662c9ac69dbdbe7cb23e5b514b56664c5d3d6
+    pins:
+      description:
+        - The digests that TLSA records have to name. That of its key, and of the next or the former one while O(roll) says
+          that the key is being rolled (RFC 7671, section 8.4).
+      returned: when the file exists
+      type: list
+      elements: str
+      sample: [0c72ac70b745ac19998811b131d662c9ac69dbdbe7cb23e5b514b56664c5d3d6]
     not_before:
       description: From when it is valid, in UTC (ISO 8601).
       returned: when the file exists
@@ -114,6 +127,10 @@ certificates:
       returned: when the file exists
       type: int
       sample: 2
+    chain_linked:
+      description: Whether each certificate after the first one is, by its name, the issuer of the one before.
+      returned: when the file exists
+      type: bool
     key_matches:
       description:
         - Whether the private key in O(keys) belongs to it. V(false) when the key's file does not exist.
@@ -129,6 +146,7 @@ def main():
             "paths": {"type": "list", "elements": "path", "required": True},
             # The values are paths, not keys: nothing to hide.
             "keys": {"type": "dict", "default": {}, "no_log": False},
+            "roll": {"type": "path"},
         },
         supports_check_mode=True,
     )
@@ -139,7 +157,8 @@ def main():
         if not isinstance(key, str) or not key:
             module.fail_json(msg=f"keys: {key!r} for {path!r} is not a path; write that of the private key's file")
     try:
-        certificates = {path: describe(path, keys.get(path)) for path in paths}
+        rolled, pins = waiting(module.params["roll"]) if module.params["roll"] else (None, [])
+        certificates = {path: describe(path, keys.get(path), pins=pins if path == rolled else ()) for path in paths}
     except CertificateError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, certificates=certificates)

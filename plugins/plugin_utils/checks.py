@@ -216,6 +216,13 @@ def port(value):
     return int(value)
 
 
+def ttl(value):
+    """A time to live (RFC 2181, section 8)."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
+        raise ValueError(f"{value!r} is not a TTL; write seconds from 0 to {2**31 - 1}, for example 3600 (RFC 2181)")
+    return int(value)
+
+
 def file_mode(value):
     """A file mode in octal digits, as text, because YAML reads 0644 as another number."""
     if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value):
@@ -337,6 +344,7 @@ FORMATS = {
     "certificates_acme_address": local_address,
     "certificates_acme_ports": list_of(certificate_port, "ports", "[{'port': 443}]"),
     "certificates_acme_tlsa_names": list_of(tlsa_name, "names", "['_5222._tcp.rosewood.example.org']"),
+    "bind_ttl": ttl,
     "bind_nameservers": list_of(host_name, "name servers", "['ns1.example.org', 'ns2.example.org']", empty=False),
     "bind_secondaries": list_of(ip_address, "addresses", "['198.51.100.20']"),
     "bind_secondary_of": list_of(ip_address, "addresses", "['198.51.100.10']"),

@@ -219,12 +219,6 @@ def presentation(kind, data, zone):
 TYPES = ("A", "AAAA", "CAA", "CNAME", "DS", "HTTPS", "MX", "NS", "SRV", "SSHFP", "SVCB", "TLSA", "TXT")
 
 
-def _ttl(value):
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-        raise ValueError(f"{value!r} is not a TTL; write seconds from 0 to {2**31 - 1}, for example 3600 (RFC 2181)")
-    return int(value)
-
-
 def check_record(record, zone):
     """Returns a record with its keys checked, its name relative, and its data as given."""
     if not isinstance(record, Mapping):
@@ -242,7 +236,7 @@ def check_record(record, zone):
     named(f"{name} {kind}", lambda text: presentation(kind, text, zone), str(data))
     checked = {"name": name, "type": str(kind), "data": str(data)}
     if record.get("ttl") is not None:
-        checked["ttl"] = named(f"{name} {kind}: ttl", _ttl, record["ttl"])
+        checked["ttl"] = named(f"{name} {kind}: ttl", checks.ttl, record["ttl"])
     certificate = record.get("certificate")
     if certificate is not None:
         checked["certificate"] = checks.text(certificate, "the path of a certificate", "/etc/ssl/fullchain.pem")
@@ -401,7 +395,7 @@ def dns_zones(
                 f"extra_domains: {name!r} is there twice, as a domain or a component; give each its own name"
             )
     nameservers = named("nameservers", _nameservers, [hostname] if nameservers is None else nameservers)
-    ttl = named("ttl", _ttl, ttl)
+    ttl = named("ttl", checks.ttl, ttl)
 
     def zone_of(name):
         return next((apex for apex in apexes if _inside(name, apex)), None)
@@ -494,7 +488,7 @@ def dns_extra_zones(zones, extra, nameservers):
         if name in [zone["name"] for zone in made]:
             raise ValueError(f"{where}: {name!r} is there twice; put all records into one zone")
         nameservers = named(f"{name}: nameservers", _nameservers, given.get("nameservers") or usual)
-        ttl = named(f"{name}: ttl", _ttl, 3600 if given.get("ttl") is None else given["ttl"])
+        ttl = named(f"{name}: ttl", checks.ttl, 3600 if given.get("ttl") is None else given["ttl"])
         records = [item for _number, item in _items(f"{name}: records", given.get("records") or [], "name, type, data")]
         records = [{"name": "@", "type": "NS", "data": f"{server}."} for server in nameservers] + records
         soa = named(
@@ -518,8 +512,23 @@ def _soa(soa):
         # A dot within the mailbox's local part is escaped (RFC 1035, section 8).
         named(f"soa.{key}", _labels, re.sub(r"[+]", "-", value[:-1].replace("\\.", "-")))
         names.append(str(value))
-    times = [str(named(f"soa.{key}", _ttl, soa.get(key))) for key in ("refresh", "retry", "expire", "minimum")]
+    times = [str(named(f"soa.{key}", checks.ttl, soa.get(key))) for key in ("refresh", "retry", "expire", "minimum")]
     return " ".join([*names, SERIAL, *times])
+
+
+def _pins(pins):
+    """Returns the digests that are to be published of each certificate."""
+    pins = {} if pins is None else pins
+    if not isinstance(pins, Mapping):
+        raise ValueError(f"pins: {pins!r} is not a dictionary; write the path of a certificate and its digests")
+    checked = {}
+    for path, given in pins.items():
+        several = isinstance(given, Sequence) and not isinstance(given, str)
+        checked[path] = list(given) if several else [given]
+        for pin in checked[path]:
+            if not isinstance(pin, str) or not re.fullmatch("[0-9a-f]{64}", pin):
+                raise ValueError(f"pins: {pin!r} for {path!r} is not a digest; write 64 lower-case hexadecimal digits")
+    return checked
 
 
 def dns_zone_file(zone, pins=None):
@@ -527,22 +536,19 @@ def dns_zone_file(zone, pins=None):
     if not isinstance(zone, Mapping):
         raise ValueError(f"{zone!r} is not a zone; write a dictionary with name, ttl, soa and records")
     name = named("name", checks.domain_name, zone.get("name"))
-    pins = {} if pins is None else pins
-    if not isinstance(pins, Mapping):
-        raise ValueError(f"pins: {pins!r} is not a dictionary; write the path of a certificate and its digest")
-    for path, pin in pins.items():
-        if not isinstance(pin, str) or not re.fullmatch("[0-9a-f]{64}", pin):
-            raise ValueError(f"pins: {pin!r} for {path!r} is not a digest; write 64 lower-case hexadecimal digits")
-    ttl = named("ttl", _ttl, zone.get("ttl"))
+    pins = _pins(pins)
+    ttl = named("ttl", checks.ttl, zone.get("ttl"))
     lines = [f"$ORIGIN {name}.", f"$TTL {ttl}", f"@ IN SOA {_soa(zone.get('soa'))}"]
     for record in check_records(zone.get("records"), name):
         data = presentation(record["type"], record["data"], name)
-        if "certificate" in record:
-            if record["certificate"] not in pins:
-                continue
-            data = data.replace(PIN, pins[record["certificate"]])
         own_ttl = f"{record['ttl']} " if "ttl" in record else ""
-        lines.append(f"{record['name']} {own_ttl}IN {record['type']} {data}")
+        # While a key is rolled, its record and that of the next one are there, side by side (RFC 7671, section 8.4).
+        several = (
+            [data.replace(PIN, pin) for pin in pins.get(record["certificate"], ())]
+            if "certificate" in record
+            else [data]
+        )
+        lines += [f"{record['name']} {own_ttl}IN {record['type']} {one}" for one in dict.fromkeys(several)]
     return "\n".join(lines) + "\n"
 
 
@@ -552,7 +558,7 @@ def dns_zone_files(zones, directory, certificates=None, group="bind"):
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{name!r} is there twice; put all records into one zone")
-    pins = {path: facts["pin"] for path, facts in (certificates or {}).items() if facts["present"]}
+    pins = {path: facts["pins"] for path, facts in (certificates or {}).items() if facts["present"]}
     return {
         f"{directory}/{zone['name']}.zone": {
             "content": dns_zone_file(zone, pins),

@@ -22,18 +22,23 @@ PLACE = "/etc/ssl/files.test"
 NOW = datetime.datetime.now(datetime.UTC)
 
 
-def pair(folder: Path, names=NAMES, days=90, other_key=False) -> dict[str, str]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(NOW - datetime.timedelta(days=1))
-    builder = builder.not_valid_after(NOW + datetime.timedelta(days=days, hours=1))
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)
-    chain = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+def pair(folder: Path, names=NAMES, days=90, other_key=False, chain=True, issuer="Authority") -> dict[str, str]:
+    key, ca_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    subjects = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (names[0], issuer, "Authority")]
+
+    def issued(name, by, public):
+        builder = x509.CertificateBuilder(by, name, public, x509.random_serial_number())
+        builder = builder.not_valid_before(NOW - datetime.timedelta(days=1))
+        return builder.not_valid_after(NOW + datetime.timedelta(days=days, hours=1))
+
+    leaf = issued(subjects[0], subjects[1], key.public_key())
+    leaf = leaf.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)
+    made = [leaf, issued(subjects[2], subjects[2], ca_key.public_key())][: 2 if chain else 1]
     if other_key:
         key = ec.generate_private_key(ec.SECP256R1())
     pem = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "chain.pem").write_bytes(chain)
+    signed = [certificate.sign(ca_key, hashes.SHA256()) for certificate in made]
+    (folder / "chain.pem").write_bytes(b"".join(certificate.public_bytes(pem[0]) for certificate in signed))
     (folder / "key.pem").write_bytes(key.private_bytes(*pem))
     return {
         "certificates_source": str(folder / "chain.pem"),
@@ -95,8 +100,10 @@ def test_a_pair_is_deployed(internet, deploy, tmp_path):
         ({"days": 10}, "At least 30 days must be left"),
         ({"days": -1}, "expires at"),
         ({"other_key": True}, "does not belong to the key"),
+        ({"chain": False}, "comes without a chain, so that a peer could not verify it"),
+        ({"issuer": "Another"}, "has a chain whose certificates do not follow one another"),
     ],
-    ids=["a name is missing", "too old", "expired", "of another key"],
+    ids=["a name is missing", "too old", "expired", "of another key", "without a chain", "with another chain"],
 )
 def test_a_pair_that_does_not_fit_is_refused(internet, deploy, tmp_path, wrong, message):
     internet.out(f"mkdir -p {PLACE}; touch {PLACE}/fullchain.pem")

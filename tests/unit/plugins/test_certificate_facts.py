@@ -90,6 +90,7 @@ def test_everything_it_says(tmp_path, key, other):
     assert certificates.describe(str(path), now=END - datetime.timedelta(days=30, hours=5)) == {
         "present": True,
         "pin": digest(key),
+        "pins": [digest(key)],
         "not_before": "2025-01-01T00:00:00Z",
         "not_after": "2025-04-01T12:30:05Z",
         "days_left": 30,
@@ -98,8 +99,49 @@ def test_everything_it_says(tmp_path, key, other):
         "issuer": "CN=Example CA",
         "self_signed": False,
         "chain_length": 2,
+        "chain_linked": True,
         "key_matches": None,
     }
+
+
+def test_a_chain_that_does_not_follow(tmp_path, key, other):
+    path = tmp_path / "fullchain.pem"
+    leaf, middle, top = (certificate(key, *names) for names in (("a", "b"), ("b", "c"), ("c", "c")))
+    for text, linked in [(leaf, True), (leaf + middle + top, True), (leaf + top, False), (leaf + top + middle, False)]:
+        path.write_text(text)
+        assert certificates.describe(str(path))["chain_linked"] is linked
+
+
+def test_while_the_key_is_rolled(tmp_path, key, capsys, monkeypatch):
+    path, other, state = (str(tmp_path / name) for name in ("cert.pem", "other.pem", "state.json"))
+    for certificate_path in (path, other):
+        with open(certificate_path, "w", encoding="ascii") as stream:
+            stream.write(certificate(key))
+
+    def pins():
+        found = run_module({"paths": [path, other], "roll": state}, capsys, monkeypatch)
+        return [found["certificates"][name]["pins"] for name in (path, other)]
+
+    current, following = digest(key), "ab" * 32
+    assert pins() == [[current], [current]]
+    for told, expected in (
+        ([current, following], [current, following]),
+        # Switched already: the former one is still there.
+        ([following, current], [current, following]),
+        # Withdrawn, or restored from a backup: what is served is never left out.
+        ([following], [current, following]),
+        ([], [current]),
+    ):
+        (tmp_path / "state.json").write_text(json.dumps({"path": path, "pins": told, "phase": "publish"}))
+        assert pins() == [expected, [current]]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"path": "/a", "pins": ["x"]}', '{"path": "/a", "pins": [1]}'])
+def test_a_broken_state_of_a_roll_is_named(tmp_path, text, capsys, monkeypatch):
+    (tmp_path / "state.json").write_text(text)
+    result = run_module({"paths": ["/none"], "roll": str(tmp_path / "state.json")}, capsys, monkeypatch)
+    assert result["msg"].startswith(f"state of a key roll {tmp_path}/state.json: it is broken (")
+    assert result["msg"].endswith("; restore it, or remove its folder to give the roll up")
 
 
 def test_without_names_self_signed_and_expired(tmp_path, key):

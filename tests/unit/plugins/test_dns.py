@@ -465,12 +465,26 @@ def test_wrong_records(given, message):
         ({**zone(), "records": None}, {}, "records: None is not a list"),
         (zone(), {PATH: "AB" * 32}, "is not a digest; write 64 lower-case hexadecimal digits"),
         (zone(), {PATH: None}, f"pins: None for '{PATH}' is not a digest"),
-        (zone(), [PIN], "is not a dictionary; write the path of a certificate and its digest"),
+        (zone(), {PATH: [PIN, "0c72"]}, f"pins: '0c72' for '{PATH}' is not a digest"),
+        (zone(), {PATH: {PIN: PIN}}, "is not a digest"),
+        (zone(), [PIN], "is not a dictionary; write the path of a certificate and its digests"),
     ],
 )
 def test_wrong_zones(made, pins, message):
     with pytest.raises(AnsibleFilterError, match=re.escape(message)):
         dns_zone_file(made, pins)
+
+
+def test_while_a_key_is_rolled_each_record_names_both():
+    following = "ab" * 32
+    made = zone(certificate=PATH)
+    found = load(dns_zone_file(made, pins={PATH: [PIN, following]}))
+    sets = [sorted(items) for (_name, kind), items in found.items() if kind == "TLSA"]
+    assert len(sets) == 6 and all(items == [f"3 1 1 {PIN}", f"3 1 1 {following}"] for items in sets)
+    assert not [1 for _name, kind in load(dns_zone_file(made, pins={PATH: []})) if kind == "TLSA"]
+    facts = {"present": True, "pin": PIN, "pins": [PIN, following]}
+    files = dns_zone_files([made], "/zones", {PATH: facts, "/none": {"present": False}})
+    assert files["/zones/example.org.zone"]["content"] == dns_zone_file(made, pins={PATH: [PIN, following]})
 
 
 def secret(length):
