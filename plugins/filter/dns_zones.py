@@ -75,7 +75,7 @@ options:
   records:
     description:
       - The operator's own records, with C(name), C(type), C(data) and perhaps C(ttl).
-      - Types are A, AAAA, CAA, CNAME, DS, HTTPS, MX, NS, SRV, SSHFP, SVCB, TLSA and TXT.
+      - Types are A, AAAA, CAA, CNAME, DS, HTTPS, MX, NS, PTR, SRV, SSHFP, SVCB, TLSA and TXT.
       - Names in the data end in a dot, or are one label inside the zone.
       - The data of TXT is the text itself, of any length, without quotes.
       - A name with a dot at its end may be in any of the zones; others are in that of the XMPP domain.

@@ -349,6 +349,7 @@ FORMATS = {
     "bind_secondaries": list_of(ip_address, "addresses", "['198.51.100.20']"),
     "bind_secondary_of": list_of(ip_address, "addresses", "['198.51.100.10']"),
     "bind_secondary_zones": list_of(domain_name, "zones", "['example.org']"),
+    "bind_catalog": or_empty(domain_name),
     "bind_transfer_key_name": key_name,
     "bind_transfer_secret": tsig_secret,
     "updates_reboot_window": window,

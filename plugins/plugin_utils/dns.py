@@ -193,7 +193,7 @@ def presentation(kind, data, zone):
         raise ValueError(f"{data!r} holds a character that is not printable ASCII; leave it out")
     if kind in ("A", "AAAA"):
         return _address(4 if kind == "A" else 6)(data)
-    if kind in ("CNAME", "NS"):
+    if kind in ("CNAME", "NS", "PTR"):
         return _target(_single(data, "host.example.net."), zone)
     if kind == "MX":
         preference, target = _fields(data, 2, "10 mail.example.net.")
@@ -216,7 +216,7 @@ def presentation(kind, data, zone):
     return _service_binding(data, zone)
 
 
-TYPES = ("A", "AAAA", "CAA", "CNAME", "DS", "HTTPS", "MX", "NS", "SRV", "SSHFP", "SVCB", "TLSA", "TXT")
+TYPES = ("A", "AAAA", "CAA", "CNAME", "DS", "HTTPS", "MX", "NS", "PTR", "SRV", "SSHFP", "SVCB", "TLSA", "TXT")
 
 
 def check_record(record, zone):

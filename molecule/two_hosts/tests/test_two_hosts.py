@@ -31,6 +31,11 @@ def transferred(primary, secondary):
     until(lambda: serial(primary) == secondary.run(f"dig +short @127.0.0.1 {ZONE} SOA").stdout[:999].split()[2:3][0])
 
 
+def kept_file(secondary, zone=ZONE):
+    """Where the secondary keeps a zone: the name of the file is BIND's."""
+    return re.search(r"^files: (\S+)$", secondary.out(f"rndc zonestatus {zone}"), re.MULTILINE)[1]
+
+
 def extra_zone(*more):
     (zone,) = INVENTORY["hosts"][PRIMARY]["bind_zones_extra"]
     return [{**zone, "records": [*zone["records"], *more]}]
@@ -54,7 +59,7 @@ def test_the_records_are_the_same_on_both(primary, secondary):
     ask = "dig @{} " + f"-y hmac-sha256:transfer:{SECRET} {ZONE} AXFR | grep -v -e '^;' -e 'ANY.TSIG' | sort -u"
     first = primary.out(ask.format(ADDRESS[PRIMARY]))
     kept = secondary.out(
-        f"rndc sync {ZONE} && named-compilezone -q -f raw -F text -s full -o /tmp/kept {ZONE} /var/lib/bind/secondary/{ZONE};"
+        f"rndc sync {ZONE} && named-compilezone -q -f raw -F text -s full -o /tmp/kept {ZONE} {kept_file(secondary)};"
         " grep -v '^;' /tmp/kept | sort -u"
     )
     same = [sorted(" ".join(line.split()) for line in text.splitlines()) for text in (first, kept)]
@@ -96,6 +101,44 @@ def test_a_change_arrives_by_itself(primary, secondary, play):
     assert int(serial(secondary)) > int(before)
 
 
+def test_a_new_zone_is_served_by_both_and_a_removed_one_by_none(primary, secondary, play):
+    """There is no run on the secondary: it learns from the catalog."""
+    new = {"name": "elm.test", "records": [{"name": "www", "type": "A", "data": "198.51.100.7"}]}
+    ask = "dig +dnssec +norec @127.0.0.1 www.elm.test A"
+    assert "REFUSED" in secondary.out(ask)
+    done = play(PRIMARY, bind_zones_extra=[*extra_zone(), new])
+    assert done.returncode == 0, done.stdout[-2000:]
+    waited = until(lambda: "198.51.100.7" in secondary.out(ask), 30)
+    assert "RRSIG" in secondary.out(ask)
+    print(f"added: {waited:.1f} s after the end of the run")
+    done = play(PRIMARY)
+    assert done.returncode == 0, done.stdout[-2000:]
+    waited = until(lambda: "REFUSED" in secondary.out(ask), 30)
+    print(f"removed: {waited:.1f} s after the end of the run")
+    assert "REFUSED" in primary.out(ask)
+    assert secondary.out(f"dig +short @127.0.0.1 {ZONE} SOA") != ""
+
+
+@pytest.mark.parametrize("server", [PRIMARY, SECONDARY])
+def test_the_catalog_is_nobody_else_s(primary, secondary, server):
+    host, other = (primary, secondary) if server == PRIMARY else (secondary, primary)
+    assert "version.catalog.invalid" in host.out("dig +norec @127.0.0.1 version.catalog.invalid TXT")
+    assert "status: NOERROR" in host.out("dig +norec @127.0.0.1 version.catalog.invalid TXT")
+    assert "status: REFUSED" in other.out(f"dig +norec @{ADDRESS[server]} version.catalog.invalid TXT")
+    assert "Transfer failed" in other.out(f"dig @{ADDRESS[server]} catalog.invalid AXFR || true")
+
+
+def test_zones_by_name_without_a_catalog(secondary, play):
+    ask = f"dig +short +norec @127.0.0.1 {ZONE} SOA"
+    for variables in ({"bind_catalog": "", "bind_secondary_zones": [ZONE]}, {}):
+        done = play(SECONDARY, **variables)
+        assert done.returncode == 0, done.stdout[-2000:]
+        until(lambda: secondary.out(ask) != "", 30)
+        assert ("catalog.invalid" in kept_file(secondary)) == (not variables)
+        both = "REFUSED" not in secondary.out("dig +norec @127.0.0.1 grove.test SOA")
+        assert both == (not variables)
+
+
 def test_the_secondary_goes_on_alone(primary, secondary, delv):
     primary.out("systemctl stop named")
     try:
@@ -109,7 +152,7 @@ def test_the_secondary_goes_on_alone(primary, secondary, delv):
 
 
 def test_a_tampered_record_is_bogus(primary, secondary, delv):
-    file = f"/var/lib/bind/secondary/{ZONE}"
+    file = kept_file(secondary)
     primary.out("systemctl stop named")
     try:
         secondary.out(
