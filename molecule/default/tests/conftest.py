@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import json
 import os
 import secrets
@@ -17,6 +19,7 @@ from pathlib import Path
 import pytest
 import testinfra
 import yaml
+from clients import Client
 
 TOP = Path(__file__).resolve().parents[3]
 LAB = TOP / ".cache/lab"
@@ -30,6 +33,10 @@ RELEASE = yaml.safe_load(SCENARIO.read_text())["all"].get("vars", {}).get("lab_r
 DOMAIN = "broccoli.test"
 HOSTNAME = "rosewood.broccoli.test"
 ADDRESS = HOSTS[HOSTNAME]["ansible_host"]
+# Where clients by slixmpp find the servers, and the authority of their certificates.
+SERVERS = {DOMAIN: ADDRESS, "honest.test": HOSTS["internet.test"]["ansible_host"]}
+CA = LAB / "ca/ca.pem"
+LOOP = asyncio.new_event_loop()
 COMPONENTS = ["conference.broccoli.test", "proxy.broccoli.test", "upload.broccoli.test"]
 
 
@@ -103,10 +110,9 @@ def create(host: Host, name: str, domain: str, options: str = "") -> Account:
 
 @pytest.fixture(scope="session")
 def accounts(rosewood: Host, internet: Host) -> dict[str, Account]:
-    """Alice and bob on the host under test, carol on the honest server, mallory on the self-signed one."""
+    """Carol on the honest server, mallory on the self-signed one, and everybody else on the host under test."""
     return {
-        "alice": create(rosewood, "alice", DOMAIN),
-        "bob": create(rosewood, "bob", DOMAIN),
+        **{name: create(rosewood, name, DOMAIN) for name in ("alice", "bob", "eve", "flooder")},
         "carol": create(internet, "carol", "honest.test", "--config /etc/peer/honest.cfg.lua"),
         "mallory": create(internet, "mallory", "selfsigned.test", "--config /etc/peer/selfsigned.cfg.lua"),
     }
@@ -135,3 +141,46 @@ def site() -> Callable[..., subprocess.CompletedProcess]:
         )
 
     return run
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run tests that are coroutines, all in one loop, so that clients stay connected from one to the next."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    given = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    LOOP.run_until_complete(asyncio.wait_for(pyfuncitem.obj(**given), 60))
+    return True
+
+
+@pytest.fixture(scope="module")
+def connect():
+    """Log a client in; it leaves after the last test of the file."""
+    asyncio.set_event_loop(LOOP)
+    connected: list[Client] = []
+
+    async def log_in(account: Account, **options) -> Client:
+        server = (SERVERS[account.jid.split("@")[1]], 5222)
+        connected.append(Client(account.jid, account.password, server, CA, **options))
+        return await connected[-1].login()
+
+    async def log_out() -> None:
+        await asyncio.gather(*(client.logout() for client in connected), return_exceptions=True)
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    yield log_in
+    LOOP.run_until_complete(log_out())
+
+
+def member(name: str):
+    @pytest.fixture(scope="module", name=name)
+    def client(connect, accounts) -> Client:
+        return LOOP.run_until_complete(connect(accounts[name]))
+
+    return client
+
+
+alice, bob, eve, carol = (member(name) for name in ("alice", "bob", "eve", "carol"))
