@@ -14,25 +14,25 @@ version_added: 1.0.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:
-  - Returns the XMPP domain first, then the names of its components, each once (RFC 6120, section 13.7; RFC 7590).
+  - Returns each XMPP domain and the names of its components, each once (RFC 6120, section 13.7; RFC 7590).
   - The name of the machine is not among them - XMPP verifies the domain that a user typed, not the SRV target.
-  - A name that is not a domain name is an error.
-positional: components
+  - What is not a list of domains, or a name that is not a domain name, is an error.
 options:
   _input:
-    description: The XMPP domain.
-    type: str
+    description: The XMPP domains, as P(magicbroccoli.xmpp.domains#filter) returns them.
+    type: list
+    elements: dict
     required: true
-  components:
-    description: Kind of component to its domain name.
-    type: dict
-    default: {}
+seealso:
+  - plugin: magicbroccoli.xmpp.domains
+    plugin_type: filter
 """
 
 EXAMPLES = r"""
 - name: Show the names
   ansible.builtin.debug:
-    msg: "{{ 'example.org' | magicbroccoli.xmpp.certificate_names(components={'muc': 'conference.example.org'}) }}"
+    msg: "{{ [{'domain': 'example.org', 'components': {'muc': 'conference.example.org'}}]
+      | magicbroccoli.xmpp.certificate_names }}"
   # => ["example.org", "conference.example.org"]
 """
 
@@ -44,9 +44,9 @@ _value:
 """
 
 
-def certificate_names(domain, components=None):
+def certificate_names(domains):
     try:
-        return names.certificate_names(domain, components)
+        return names.certificate_names(domains)
     except ValueError as error:
         raise AnsibleFilterError(f"certificate_names: {error}") from error
 

@@ -14,8 +14,8 @@ version_added: 1.0.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:
-  - Returns the zone of the XMPP domain and those of O(extra_domains). They depend on the arguments only, so that no change
-    of theirs is no change of a zone. A domain below another one is in that one's zone.
+  - Returns the zones of the XMPP domains. They depend on the arguments only, so that no change of theirs is no change of
+    a zone. A domain below another one is in that one's zone.
   - NS for the name servers. A and AAAA for each domain, the host (if it is inside a zone) and each component.
   - SRV for each domain and component - C(_xmpp-client) 5222, C(_xmpps-client) 5223, C(_xmpp-server) 5269 and
     C(_xmpps-server) 5270 (RFC 6120, XEP-0368), with the host as the target.
@@ -32,12 +32,12 @@ description:
     has no address, different TTLs of one name and type (RFC 2181), a wrong name, address or number, and an unknown type
     are errors. The message names the argument or the record.
 positional: >-
-  hostname, addresses, components, certificate_authorities, certificate, nameservers, hostmaster, ttl, records,
-  extra_domains, services, host_keys
+  hostname, addresses, certificate_authorities, certificate, nameservers, hostmaster, ttl, records, services, host_keys
 options:
   _input:
-    description: The XMPP domain, which is the zone's name.
-    type: str
+    description: The XMPP domains, as P(magicbroccoli.xmpp.domains#filter) returns them.
+    type: list
+    elements: dict
     required: true
   hostname:
     description: The full name of the machine, the target of the SRV records.
@@ -48,10 +48,6 @@ options:
     type: list
     elements: str
     required: true
-  components:
-    description: Kind of component (V(muc), V(upload), V(proxy)) to its domain name, inside a zone.
-    type: dict
-    default: {}
   certificate_authorities:
     description:
       - Domains of the authorities that may issue certificates, with parameters after semicolons if any (RFC 8657).
@@ -78,24 +74,10 @@ options:
       - Types are A, AAAA, CAA, CNAME, DS, HTTPS, MX, NS, PTR, SRV, SSHFP, SVCB, TLSA and TXT.
       - Names in the data end in a dot, or are one label inside the zone.
       - The data of TXT is the text itself, of any length, without quotes.
-      - A name with a dot at its end may be in any of the zones; others are in that of the XMPP domain.
+      - A name with a dot at its end may be in any of the zones; others are in that of the first domain.
     type: list
     elements: dict
     default: []
-  extra_domains:
-    description: More XMPP domains of the host.
-    type: list
-    elements: dict
-    default: []
-    suboptions:
-      domain:
-        description: The domain.
-        type: str
-        required: true
-      components:
-        description: Its components, like O(components).
-        type: dict
-        default: {}
   services:
     description:
       - What the outside may reach. V(client) and V(server) have the SRV records of theirs, V(web) has HTTPS and the TLSA
@@ -112,6 +94,8 @@ options:
     elements: str
     default: []
 seealso:
+  - plugin: magicbroccoli.xmpp.domains
+    plugin_type: filter
   - plugin: magicbroccoli.xmpp.dns_zone_file
     plugin_type: filter
   - plugin: magicbroccoli.xmpp.dns_extra_zones
@@ -121,10 +105,9 @@ seealso:
 EXAMPLES = r"""
 - name: Show the zone
   ansible.builtin.debug:
-    msg: "{{ 'example.org' | magicbroccoli.xmpp.dns_zones(
+    msg: "{{ [{'domain': 'example.org', 'components': {'muc': 'conference.example.org'}}] | magicbroccoli.xmpp.dns_zones(
       hostname='rosewood.example.org',
       addresses=['198.51.100.10', '2001:db8::10'],
-      components={'muc': 'conference.example.org', 'upload': 'upload.example.org'},
       certificate_authorities=['letsencrypt.org'],
       certificate='/etc/ssl/xmpp/fullchain.pem',
       records=[{'name': '@', 'type': 'MX', 'data': '10 mail.example.net.'}]) }}"
@@ -156,37 +139,9 @@ _value:
 """
 
 
-def dns_zones(
-    domain,
-    hostname,
-    addresses,
-    components=None,
-    certificate_authorities=None,
-    certificate=None,
-    nameservers=None,
-    hostmaster=None,
-    ttl=3600,
-    records=(),
-    extra_domains=(),
-    services=("client", "server", "web"),
-    host_keys=(),
-):
+def dns_zones(domains, *arguments, **options):
     try:
-        return dns.dns_zones(
-            domain,
-            hostname,
-            addresses,
-            components,
-            certificate_authorities,
-            certificate,
-            nameservers,
-            hostmaster,
-            ttl,
-            records,
-            extra_domains,
-            services,
-            host_keys,
-        )
+        return dns.dns_zones(domains, *arguments, **options)
     except ValueError as error:
         raise AnsibleFilterError(f"dns_zones: {error}") from error
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 COMPONENTS = ("muc", "upload", "proxy")
 SERVICES = ("client", "server", "web", "dns", "proxy")
+DOMAIN_KEYS = ("domain", "components", "admins")
 _DOMAIN_HINT = "write letters, digits and hyphens between dots, for example 'example.org' (RFC 1123)"
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
@@ -326,6 +327,46 @@ def components(value):
     return dict(value)
 
 
+def domain_entry(value):
+    """An XMPP domain with its components and administrators."""
+    hint = "write for example {'domain': 'example.net'}"
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is not an entry of a domain; {hint}")
+    for key in value:
+        if key not in DOMAIN_KEYS:
+            raise ValueError(f"{key!r} is not a key of a domain's entry; {nearest(key, DOMAIN_KEYS)}")
+    if value.get("domain") is None:
+        raise ValueError(f"{dict(value)!r} names no domain; {hint}")
+    entry = {"domain": domain_name(value["domain"])}
+    for key, check in (("components", components), ("admins", ADMINS)):
+        if value.get(key) is not None:
+            try:
+                entry[key] = check(value[key])
+            except ValueError as error:
+                raise ValueError(f"{entry['domain']}: {key}: {error}") from error
+    return entry
+
+
+def domains(value):
+    """A list of XMPP domains, with no name in it twice."""
+    entries = list_of(domain_entry, "domains", "[{'domain': 'example.net'}]")(value)
+    names = [name for entry in entries for name in (entry["domain"], *entry.get("components", {}).values())]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name!r} is there twice, as a domain or a component; give each its own name")
+    return entries
+
+
+def some_domains(value):
+    """The same with at least one."""
+    entries = domains(value)
+    if not entries:
+        raise ValueError("[] is not a list of domains: it is empty; write for example [{'domain': 'example.org'}]")
+    return entries
+
+
+ADMINS = list_of(bare_jid, "bare JIDs", "['juliet@example.org']", empty=False)
+
 # What a variable must look like beyond its type: name → check. Argument specs know types only.
 FORMATS = {
     "xmpp_domain": domain_name,
@@ -333,7 +374,14 @@ FORMATS = {
     "xmpp_addresses": list_of(ip_address, "addresses", "['198.51.100.10', '2001:db8::10']", empty=False),
     "xmpp_components": components,
     "xmpp_certificate_authorities": list_of(ca_domain, "certificate authorities", "['letsencrypt.org']"),
-    "xmpp_admins": list_of(bare_jid, "bare JIDs", "['juliet@example.org']", empty=False),
+    "xmpp_admins": ADMINS,
+    "xmpp_extra_domains": domains,
+    "xmpp_domains": some_domains,
+    "prosody_domains": some_domains,
+    "nginx_domains": some_domains,
+    "certificates_names": list_of(
+        domain_name, "domain names", "['example.org', 'conference.example.org']", empty=False
+    ),
     "xmpp_services": list_of(service, "services", "['client', 'server', 'web', 'dns']"),
     "bind_acme_names": list_of(domain_name, "domain names", "['example.org', 'conference.example.org']"),
     "bind_acme_nameserver": host_name,

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named, names_of
 
 SERIAL = "@SERIAL@"
 PIN = "{pin}"
@@ -346,54 +346,35 @@ def ssh_fingerprint(key):
     return f"{SSH_ALGORITHMS[kind]} 2 {hashlib.sha256(blob).hexdigest()}"
 
 
-def _sites(domain, components, extra_domains):
-    """Returns each domain with its components."""
-    sites = [(named("domain", checks.domain_name, domain), "components", {} if components is None else components)]
-    for number, item in _items("extra_domains", extra_domains, "domain and components"):
-        where = f"extra_domains: number {number}"
-        named(where, lambda value: _keys(value, ("domain", "components"), "an extra domain"), item)
-        name = named(f"{where}: domain", checks.domain_name, item.get("domain"))
-        sites.append((name, f"{where}: components", item.get("components") or {}))
-    sites = [(name, where, named(where, checks.components, given)) for name, where, given in sites]
-    return sites
-
-
 def dns_zones(
-    domain,
+    domains,
     hostname,
     addresses,
-    components=None,
     certificate_authorities=None,
     certificate=None,
     nameservers=None,
     hostmaster=None,
     ttl=3600,
     records=(),
-    extra_domains=(),
     services=("client", "server", "web"),
     host_keys=(),
 ):
     """Returns the zones that a host with these domains must publish."""
-    sites = _sites(domain, components, extra_domains)
+    entries = named("domains", checks.some_domains, domains)
     hostname = named("hostname", checks.host_name, hostname)
     addresses = named("addresses", checks.FORMATS["xmpp_addresses"], addresses)
     services = named("services", checks.list_of(_service, "services", "['client', 'server', 'web']"), services)
-    domains = [name for name, *_ in sites]
+    names = [entry["domain"] for entry in entries]
     # A domain below another one is in the zone of that one.
-    apexes = [name for name in domains if not any(name != other and _inside(name, other) for other in domains)]
+    apexes = [name for name in names if not any(name != other and _inside(name, other) for other in names)]
     zones = {apex: [] for apex in apexes}
-    for apex, where, given in sites:
-        for kind, name in given.items():
+    for entry in entries:
+        for kind, name in entry.get("components", {}).items():
             if not any(name.endswith(f".{zone}") for zone in apexes):
                 raise ValueError(
-                    f"{where}.{kind}: {name!r} is not inside the zone {apex}; write a name that ends in '.{apex}'"
+                    f"{entry['domain']}: components.{kind}: {name!r} is not inside the zone {entry['domain']}; write a "
+                    f"name that ends in '.{entry['domain']}'"
                 )
-    names = domains + [name for *_, given in sites for name in given.values()]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(
-                f"extra_domains: {name!r} is there twice, as a domain or a component; give each its own name"
-            )
     nameservers = named("nameservers", _nameservers, [hostname] if nameservers is None else nameservers)
     ttl = named("ttl", checks.ttl, ttl)
 
@@ -410,10 +391,10 @@ def dns_zones(
     for apex in apexes:
         for name in nameservers:
             add(apex, "NS", f"{name}.")
-    xmpp = [name for site, _where, given in sites for name in (site, *given.values())]
-    uploads = [name for *_, given in sites for kind, name in given.items() if kind == "upload"]
-    web = list(dict.fromkeys([*domains, *uploads])) if "web" in services else []
-    hosts = list(dict.fromkeys([*domains, hostname, *xmpp]))
+    xmpp = names_of(entries)
+    uploads = [entry["components"]["upload"] for entry in entries if "upload" in entry.get("components", {})]
+    web = [*names, *uploads] if "web" in services else []
+    hosts = list(dict.fromkeys([*names, hostname, *xmpp]))
     for name in hosts:
         for address in addresses:
             add(name, "AAAA" if ":" in address else "A", address)
@@ -422,7 +403,7 @@ def dns_zones(
             if service in services:
                 add(name, "SRV", f"0 5 {port} {hostname}.", f"{label}._tcp")
     if "turn" in services:
-        for name in domains:
+        for name in names:
             for label, port in TURN_SERVICES:
                 add(name, "SRV", f"0 5 {port} {hostname}.", label)
     for name in web:
@@ -499,6 +480,41 @@ def dns_extra_zones(zones, extra, nameservers):
         checked = named(name, lambda value, apex=name: check_records(value, apex), records)
         made.append({"name": name, "ttl": ttl, "soa": soa, "records": checked})
     return made
+
+
+def unreachable_names(domains, zones, certificate_names, services=("client", "server")):
+    """Returns, for each domain and component, what keeps others from finding it or from trusting it."""
+    entries = named("domains", checks.some_domains, domains)
+    known = named("certificate_names", checks.list_of(str, "names", "['example.org']"), certificate_names)
+    contents = {}
+    for _number, zone in _items("zones", zones, ", ".join(ZONE_KEYS)):
+        for record in zone["records"]:
+            owner = zone["name"] if record["name"] == "@" else f"{record['name']}.{zone['name']}"
+            contents.setdefault(owner, set()).add(record["type"])
+    apexes = [zone["name"] for zone in zones]
+
+    def types(name):
+        return contents.get(name) or contents.get("*." + name.partition(".")[2], set())
+
+    wrong = []
+    for entry in entries:
+        for name in names_of([entry]):
+            if name not in known and "*." + name.partition(".")[2] not in known:
+                wrong.append(f"{name} is not in the certificate: add it to certificates_names")
+            if not any(_inside(name, apex) for apex in apexes):
+                wrong.append(f"{name} is in none of the zones {apexes}: add its zone to bind_zones")
+                continue
+            if not types(name) & {"A", "AAAA", "CNAME"}:
+                wrong.append(f"{name} has no address in its zone: add an A or AAAA record to bind_zones")
+            for service in ("client", "server"):
+                # Clients log in to a domain; its components they reach by it.
+                if service == "client" and name != entry["domain"]:
+                    continue
+                if service in services and "SRV" not in types(f"_xmpp-{service}._tcp.{name}"):
+                    wrong.append(
+                        f"{name} has no SRV record _xmpp-{service}._tcp in its zone (RFC 6120): add it to bind_zones"
+                    )
+    return wrong
 
 
 def _soa(soa):

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
 
 
@@ -19,18 +17,47 @@ def named(label, check, value):
         raise ValueError(f"{label}: {error}") from error
 
 
-def certificate_names(domain, components=None):
-    """Returns the names that the host's certificate must have: the domain first, then its components."""
-    names = [named("domain", checks.domain_name, domain)]
-    if components is None:
-        components = {}
-    if not isinstance(components, Mapping):
-        raise ValueError(
-            f"components: {components!r} is not a dictionary; write for example {{'muc': 'muc.example.org'}}"
-        )
-    for kind, name in components.items():
-        names.append(named(f"components.{kind}", checks.domain_name, name))
-    return list(dict.fromkeys(names))
+def domains(domain, components, admins, extra_domains=()):
+    """Returns all XMPP domains of a site, each with its components and administrators, the main one first."""
+    main = {
+        "domain": named("domain", checks.domain_name, domain),
+        "components": named("components", checks.components, components),
+        "admins": named("admins", checks.ADMINS, admins),
+    }
+    found = [main]
+    for entry in named("extra_domains", checks.domains, extra_domains):
+        if "components" not in entry:
+            entry["components"] = named(
+                f"extra_domains: {entry['domain']}",
+                lambda name: _same_components(main, name),
+                entry["domain"],
+            )
+        found.append({"admins": main["admins"], **entry})
+    return checks.domains(found)
+
+
+def _same_components(main, domain):
+    """Returns the components of the main domain under another one's name."""
+    tail = f".{main['domain']}"
+    for kind, name in main["components"].items():
+        if not name.endswith(tail):
+            raise ValueError(
+                f"it has no components of its own, and {name!r} ({kind}) of the main domain is not below "
+                f"{main['domain']!r}, so that there is no such name for it; write its components, or {{}} for none"
+            )
+    return {kind: name.removesuffix(tail) + f".{domain}" for kind, name in main["components"].items()}
+
+
+def names_of(entries):
+    """Returns every domain and component, each once."""
+    return list(
+        dict.fromkeys(name for entry in entries for name in (entry["domain"], *entry.get("components", {}).values()))
+    )
+
+
+def certificate_names(entries):
+    """Returns the names that the host's certificate must have: the main domain first."""
+    return names_of(named("domains", checks.some_domains, entries))
 
 
 def reboot_window(value):

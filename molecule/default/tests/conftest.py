@@ -37,7 +37,10 @@ ADDRESS = HOSTS[HOSTNAME]["ansible_host"]
 SERVERS = {DOMAIN: ADDRESS, "honest.test": HOSTS["internet.test"]["ansible_host"]}
 CA = LAB / "ca/ca.pem"
 LOOP = asyncio.new_event_loop()
-COMPONENTS = ["conference.broccoli.test", "proxy.broccoli.test", "upload.broccoli.test"]
+# The second domain of the host.
+EXTRA = "kale.test"
+DOMAINS = [DOMAIN, EXTRA]
+COMPONENTS = [f"{kind}.{domain}" for domain in DOMAINS for kind in ("conference", "proxy", "upload")]
 
 
 class Host:
@@ -82,11 +85,12 @@ def rosewood() -> Host:
 
 @pytest.fixture(scope="session")
 def internet(rosewood: Host) -> Host:
-    """The rest of the world, which has got the DS record of the domain from its operator."""
+    """The rest of the world, which has got the DS records of the domains from their operator."""
     world = Host("internet.test")
-    ds = rosewood.out(f"/usr/local/sbin/bind-ds-records {DOMAIN}")
-    script = f"cat > /var/lib/world/dsset-{DOMAIN}. && world-sign && systemctl reload nsd && systemctl restart unbound"
-    world.out(f"sh -c {shlex.quote(script)}", stdin=ds + "\n")
+    for domain in DOMAINS:
+        ds = rosewood.out(f"/usr/local/sbin/bind-ds-records {domain}")
+        world.out(f"sh -c 'cat > /var/lib/world/dsset-{domain}.'", stdin=ds + "\n")
+    world.out("sh -c 'world-sign && systemctl reload nsd && systemctl restart unbound'")
     return world
 
 
@@ -110,9 +114,11 @@ def create(host: Host, name: str, domain: str, options: str = "") -> Account:
 
 @pytest.fixture(scope="session")
 def accounts(rosewood: Host, internet: Host) -> dict[str, Account]:
-    """Carol on the honest server, mallory on the self-signed one, and everybody else on the host under test."""
+    """Carol on the honest server, mallory on the self-signed one, kim at the second domain of the host under test, and
+    everybody else at its first."""
     return {
         **{name: create(rosewood, name, DOMAIN) for name in ("alice", "bob", "eve", "flooder")},
+        "kim": create(rosewood, "kim", EXTRA),
         "carol": create(internet, "carol", "honest.test", "--config /etc/peer/honest.cfg.lua"),
         "mallory": create(internet, "mallory", "selfsigned.test", "--config /etc/peer/selfsigned.cfg.lua"),
     }

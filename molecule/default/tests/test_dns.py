@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import ADDRESS, COMPONENTS, DOMAIN, HOSTNAME, HOSTS
+from conftest import ADDRESS, COMPONENTS, DOMAIN, DOMAINS, HOSTNAME, HOSTS
 
 SERVICES = {"xmpp-client": 5222, "xmpps-client": 5223, "xmpp-server": 5269, "xmpps-server": 5270}
 SRV = {
     f"_{service}._tcp.{name}": f"{port} {HOSTNAME}."
-    for name in [DOMAIN, *COMPONENTS]
+    for name in [*DOMAINS, *COMPONENTS]
     for service, port in SERVICES.items()
 }
 # Of the ports that speak without TLS first.
@@ -22,7 +22,7 @@ STARTTLS = {
     5269: f"-starttls xmpp-server -xmpphost {DOMAIN}",
 }
 TLSA = [f"_{port}._tcp.{HOSTNAME}" for port in (443, *SERVICES.values())]
-TLSA += [f"_443._tcp.{DOMAIN}", f"_443._tcp.upload.{DOMAIN}"]
+TLSA += [f"_443._tcp.{name}" for domain in DOMAINS for name in (domain, f"upload.{domain}")]
 ADDRESSES = HOSTS[HOSTNAME]["xmpp_addresses"]
 
 
@@ -64,12 +64,13 @@ def test_services(delv):
 
 
 def test_addresses_and_authorities(delv):
-    names = [DOMAIN, HOSTNAME, *COMPONENTS]
-    answers = delv(*((name, kind) for name in names for kind in ("A", "AAAA")), (DOMAIN, "CAA"))
+    names = [*DOMAINS, HOSTNAME, *COMPONENTS]
+    answers = delv(*((name, kind) for name in names for kind in ("A", "AAAA")), *((name, "CAA") for name in DOMAINS))
     for name in names:
         assert data(answers[name, "A"], "A") + data(answers[name, "AAAA"], "AAAA") == ADDRESSES
     # The site has no public authority, so none may issue.
-    assert '0 issue ";"' in data(answers[DOMAIN, "CAA"], "CAA")
+    for name in DOMAINS:
+        assert '0 issue ";"' in data(answers[name, "CAA"], "CAA")
 
 
 def test_tlsa_pins_the_key_that_is_served(internet, delv):

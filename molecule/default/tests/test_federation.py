@@ -13,6 +13,8 @@ import pytest
     [
         ("alice", "carol"),
         ("carol", "alice"),
+        ("kim", "carol"),
+        ("carol", "kim"),
         # That the self-signed server can talk at all, to one that allows it.
         ("mallory", "carol"),
         ("carol", "mallory"),

@@ -10,12 +10,14 @@ import shlex
 import xml.etree.ElementTree as ET
 
 import pytest
-from conftest import DOMAIN
+from conftest import DOMAIN, DOMAINS
 
-PLACES = {
-    "urn:xmpp:alt-connections:xbosh": f"https://{DOMAIN}/http-bind",
-    "urn:xmpp:alt-connections:websocket": f"wss://{DOMAIN}/xmpp-websocket",
-}
+
+def places(domain):
+    return {
+        "urn:xmpp:alt-connections:xbosh": f"https://{domain}/http-bind",
+        "urn:xmpp:alt-connections:websocket": f"wss://{domain}/xmpp-websocket",
+    }
 
 
 def get(internet, url, options=""):
@@ -26,21 +28,23 @@ def get(internet, url, options=""):
     return int(status.split()[1]), {k.lower(): v for k, v in (line.split(": ", 1) for line in lines)}, body
 
 
-def test_host_meta(internet):
-    status, headers, body = get(internet, f"https://{DOMAIN}/.well-known/host-meta")
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_host_meta(internet, domain):
+    status, headers, body = get(internet, f"https://{domain}/.well-known/host-meta")
     assert status == 200
     assert headers["content-type"].startswith("application/xrd+xml")
     assert headers["access-control-allow-origin"] == "*"
     links = ET.fromstring(body).iter("{http://docs.oasis-open.org/ns/xri/xrd-1.0}Link")
-    assert {link.get("rel"): link.get("href") for link in links} == PLACES
+    assert {link.get("rel"): link.get("href") for link in links} == places(domain)
 
 
-def test_host_meta_json(internet):
-    status, headers, body = get(internet, f"https://{DOMAIN}/.well-known/host-meta.json")
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_host_meta_json(internet, domain):
+    status, headers, body = get(internet, f"https://{domain}/.well-known/host-meta.json")
     assert status == 200
     assert headers["content-type"].startswith("application/json")
     assert headers["access-control-allow-origin"] == "*"
-    assert {link["rel"]: link["href"] for link in json.loads(body)["links"]} == PLACES
+    assert {link["rel"]: link["href"] for link in json.loads(body)["links"]} == places(domain)
 
 
 def test_web_clients_of_other_sites_may_use_bosh(internet):
@@ -59,7 +63,7 @@ def test_nothing_without_tls(internet):
     assert "plain HTTP request was sent to HTTPS port" in body
 
 
-@pytest.mark.parametrize("name", [DOMAIN, f"upload.{DOMAIN}"])
+@pytest.mark.parametrize("name", [DOMAIN, f"upload.{DOMAIN}", f"upload.{DOMAINS[1]}"])
 @pytest.mark.parametrize("path", ["/", "/http-bind", "/.well-known/host-meta", "/munin/?a=b"])
 def test_http_only_redirects(internet, name, path):
     status, headers, _ = get(internet, shlex.quote(f"http://{name}{path}"))
@@ -72,8 +76,9 @@ def test_unknown_name_gets_no_answer(internet):
     assert internet.run(f"curl --silent --max-time 5 --header 'Host: unknown.test' http://{DOMAIN}/").rc == 52
 
 
-def test_file_goes_up_and_comes_down(internet, accounts, client):
-    alice, bob = accounts["alice"], accounts["bob"]
+@pytest.mark.parametrize(("sender", "domain"), [("alice", DOMAINS[0]), ("kim", DOMAINS[1])])
+def test_file_goes_up_and_comes_down(internet, accounts, client, sender, domain):
+    alice, bob = accounts[sender], accounts["bob"]
     internet.out("head -c 3000000 /dev/urandom > /tmp/upload.bin")
     sent = internet.run(
         "go-sendxmpp --suppress-root-warning --http-upload /tmp/upload.bin "
@@ -81,7 +86,7 @@ def test_file_goes_up_and_comes_down(internet, accounts, client):
     )
     assert sent.rc == 0, sent.stdout + sent.stderr
     url = client("receive", account=bob.by())["body"]
-    assert url.startswith(f"https://upload.{DOMAIN}/")
+    assert url.startswith(f"https://upload.{domain}/")
     internet.out(f"curl --silent --fail --max-time 20 --output /tmp/download.bin {shlex.quote(url)}")
     print(internet.out("sha256sum /tmp/upload.bin /tmp/download.bin"))
     internet.out("cmp /tmp/upload.bin /tmp/download.bin")

@@ -30,6 +30,10 @@ CASES = {
         ["xmpp_domain: ", "is not a domain name", "example.org"],
     ),
     "choice": ({"xmpp_tls_policy": "lax"}, ["xmpp_tls_policy: ", "lax", "strict", "modern"]),
+    "a domain twice": (
+        {"xmpp_extra_domains": [{"domain": "broccoli.test", "components": {}}]},
+        ["xmpp_domains: ", "'broccoli.test' is there twice, as a domain or a component"],
+    ),
     "two at once": (
         {"xmpp_addresses": ["here"], "updates_reboot_window": ""},
         ["xmpp_addresses: 'here'", "updates_reboot_window: "],
@@ -61,6 +65,20 @@ def test_wrong_value(rosewood, site, case):
     message = refusal(rosewood, lambda: site("--extra-vars", json.dumps(variables)))
     for word in words:
         assert word in message
+
+
+def test_a_name_that_nobody_could_trust(rosewood, site):
+    """Each role is right by itself, and the site is not: nothing changes."""
+    names = {"certificates_names": ["broccoli.test", "upload.broccoli.test"]}
+    before = rosewood.out("find /etc -newermt '-1 hour' -type f -printf '%p %T@\\n' | sort | sha256sum")
+    result = site("--extra-vars", json.dumps(names))
+    print(result.stdout[-1500:] + result.stderr)
+    assert result.returncode != 0
+    assert (
+        "conference.kale.test is not in the certificate: add it to certificates_names" in result.stdout + result.stderr
+    )
+    assert re.search(rf"^{re.escape(HOSTNAME)} +: ok=\d+ +changed=0 ", result.stdout, re.MULTILINE)
+    assert rosewood.out("find /etc -newermt '-1 hour' -type f -printf '%p %T@\\n' | sort | sha256sum") == before
 
 
 def test_missing_domain(rosewood, site, tmp_path):

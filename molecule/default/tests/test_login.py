@@ -76,8 +76,8 @@ def test_wrong_password(accounts, client, via):
 
 
 @pytest.mark.parametrize("via", WAYS)
-def test_message_each_way(accounts, client, via):
-    for sender, receiver in (("alice", "bob"), ("bob", "alice")):
+def test_messages_within_a_domain_and_between_two(accounts, client, via):
+    for sender, receiver in (("alice", "bob"), ("bob", "alice"), ("kim", "alice")):
         talk = client("talk", sender=accounts[sender].by(via), receiver=accounts[receiver].by("tcp"))
         assert talk["received"] == talk["sent"]
         assert talk["from"].startswith(accounts[sender].jid)

@@ -41,8 +41,8 @@ FILES = {
         """,
     "roles/dns/meta/main.yml": "dependencies: [{role: tests.fake.base}]",
     "roles/dns/defaults/main.yml": """
-        dns_zones: "{{ xmpp_domain | magicbroccoli.xmpp.dns_zones(hostname=xmpp_hostname, addresses=xmpp_addresses,
-          components=xmpp_components, records=dns_records) }}"
+        dns_zones: "{{ [{'domain': xmpp_domain, 'components': xmpp_components}] | magicbroccoli.xmpp.dns_zones(
+          hostname=xmpp_hostname, addresses=xmpp_addresses, records=dns_records) }}"
         dns_records: []
         dns_days: 90
         dns_dead: "{{ dns_nowhere }}"

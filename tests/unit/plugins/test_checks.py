@@ -7,6 +7,7 @@ import re
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.certificate_names import certificate_names
+from ansible_collections.magicbroccoli.xmpp.plugins.filter.domains import domains
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.reboot_window import reboot_window
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
 
@@ -170,23 +171,94 @@ def test_wrong_values(check, value, message):
         check(value)
 
 
-def test_certificate_names():
-    components = {"muc": "muc.example.org", "proxy": "example.org", "upload": "up.example.org"}
-    assert certificate_names("example.org", components) == ["example.org", "muc.example.org", "up.example.org"]
-    assert certificate_names("example.org") == ["example.org"]
+MAIN = {
+    "domain": "example.org",
+    "components": {"muc": "conference.example.org", "upload": "up.example.org"},
+    "admins": ["juliet@example.org"],
+}
+
+
+def test_domains():
+    """Each has what it says, and what the main one has otherwise."""
+    extra = [
+        {"domain": "example.net"},
+        {"domain": "sub.example.org", "components": {}, "admins": ["romeo@sub.example.org"]},
+        {"domain": "example.com", "components": {"muc": "rooms.example.com"}},
+    ]
+    given = repr(extra)
+    found = domains(*MAIN.values(), extra_domains=extra)
+    assert found == [
+        MAIN,
+        {
+            "domain": "example.net",
+            "components": {"muc": "conference.example.net", "upload": "up.example.net"},
+            "admins": ["juliet@example.org"],
+        },
+        {"domain": "sub.example.org", "components": {}, "admins": ["romeo@sub.example.org"]},
+        {"domain": "example.com", "components": {"muc": "rooms.example.com"}, "admins": ["juliet@example.org"]},
+    ]
+    assert repr(extra) == given
+    assert domains(*MAIN.values()) == [MAIN]
+    # What the filter returns is what the roles take.
+    assert all(checks.FORMATS[name](found) == found for name in ("prosody_domains", "nginx_domains", "xmpp_domains"))
+    assert certificate_names(found) == [
+        *["example.org", "conference.example.org", "up.example.org"],
+        *["example.net", "conference.example.net", "up.example.net"],
+        *["sub.example.org", "example.com", "rooms.example.com"],
+    ]
 
 
 @pytest.mark.parametrize(
-    ("domain", "components", "message"),
+    ("changes", "message"),
     [
-        ("example", {}, "certificate_names: domain: 'example' is not a domain name: it has one label only" + HINT),
-        ("example.org", {"muc": "a b"}, "certificate_names: components.muc: 'a b' is not a domain name"),
-        ("example.org", ["a"], "certificate_names: components: ['a'] is not a dictionary; write for example"),
+        ({"domain": "example"}, "domains: domain: 'example' is not a domain name: it has one label only" + HINT),
+        ({"components": {"muc": "a b"}}, "domains: components: muc: 'a b' is not a domain name"),
+        ({"components": ["a"]}, "domains: components: ['a'] is not a dictionary of components; write for example"),
+        ({"admins": []}, "domains: admins: [] is not a list of bare JIDs: it is empty; write for example"),
+        ({"extra_domains": "example.net"}, "extra_domains: 'example.net' is not a list of domains; write for example"),
+        ({"extra_domains": ["example.net"]}, "extra_domains: 'example.net' is not an entry of a domain; write for"),
+        ({"extra_domains": [{"name": "example.net"}]}, "'name' is not a key of a domain's entry; write one of admins,"),
+        ({"extra_domains": [{"admins": []}]}, "extra_domains: {'admins': []} names no domain; write for example"),
+        ({"extra_domains": [{"domain": "a b"}]}, "extra_domains: 'a b' is not a domain name"),
+        (
+            {"extra_domains": [{"domain": "example.net", "components": {"chat": "a.example.net"}}]},
+            "extra_domains: example.net: components: 'chat' is not a kind of component; write one of",
+        ),
+        (
+            {"extra_domains": [{"domain": "example.net", "admins": ["juliet"]}]},
+            "extra_domains: example.net: admins: 'juliet' is not a bare JID",
+        ),
+        (
+            {"extra_domains": [{"domain": "example.org", "components": {}}]},
+            "domains: 'example.org' is there twice, as a domain or a component; give each its own name",
+        ),
+        (
+            {"extra_domains": [{"domain": "example.net", "components": {"muc": "up.example.org"}}]},
+            "domains: 'up.example.org' is there twice",
+        ),
+        (
+            {"components": {"muc": "muc.example.com"}, "extra_domains": [{"domain": "example.net"}]},
+            "extra_domains: example.net: it has no components of its own, and 'muc.example.com' (muc) of the main domain "
+            "is not below 'example.org', so that there is no such name for it; write its components, or {} for none",
+        ),
     ],
 )
-def test_certificate_name_errors(domain, components, message):
+def test_domain_errors(changes, message):
     with pytest.raises(AnsibleFilterError, match=re.escape(message)):
-        certificate_names(domain, components)
+        domains(**{**MAIN, **changes})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([], "certificate_names: domains: [] is not a list of domains: it is empty; write for example"),
+        ("example.org", "certificate_names: domains: 'example.org' is not a list of domains"),
+        ([{"domain": "example"}], "certificate_names: domains: 'example' is not a domain name: it has one label"),
+    ],
+)
+def test_certificate_name_errors(given, message):
+    with pytest.raises(AnsibleFilterError, match=re.escape(message)):
+        certificate_names(given)
 
 
 @pytest.mark.parametrize(

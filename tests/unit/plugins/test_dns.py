@@ -15,6 +15,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_zone_file import 
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_zone_files import dns_zone_files
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_zones import dns_zones
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.tsig_key import tsig_key
+from ansible_collections.magicbroccoli.xmpp.plugins.filter.unreachable_names import unreachable_names
 
 PATH = "/etc/ssl/xmpp/fullchain.pem"
 PIN = "0c72ac70b745ac19998811b131d662c9ac69dbdbe7cb23e5b514b56664c5d3d6"
@@ -33,8 +34,9 @@ def load(text):
     return found
 
 
-def zone(*records, **changes):
-    return dns_zones("example.org", **{**MODEL, "records": list(records), **changes})[0]
+def zone(*records, components=None, **changes):
+    domains = [{"domain": "example.org"} | ({} if components is None else {"components": components})]
+    return dns_zones(changes.pop("domains", domains), **{**MODEL, "records": list(records), **changes})[0]
 
 
 def record(kind, data, name="x", **rest):
@@ -149,15 +151,14 @@ def test_other_texts_are_no_mail():
     assert found["@", "TXT"] == {'"some proof"', '"v=spf1 -all"'} and found["@", "MX"] == {"0 ."}
 
 
-def test_extra_domains():
-    extra = [
+def test_several_domains():
+    domains = [
+        {"domain": "example.org"},
         {"domain": "example.net", "components": {"muc": "rooms.example.net", "upload": "up.example.org"}},
         {"domain": "sub.example.org"},
     ]
     own = [record("A", "198.51.100.20", "www.example.net."), record("A", "198.51.100.21", "www")]
-    zones = dns_zones(
-        "example.org", **MODEL, certificate=PATH, certificate_authorities=[], extra_domains=extra, records=own
-    )
+    zones = dns_zones(domains, **MODEL, certificate=PATH, certificate_authorities=[], records=own)
     assert [item["name"] for item in zones] == ["example.org", "example.net"]
     first, second = (load(dns_zone_file(item, {PATH: PIN})) for item in zones)
     assert second["_xmpps-server._tcp.rooms", "SRV"] == {"0 5 5270 rosewood.example.org."}
@@ -168,6 +169,85 @@ def test_extra_domains():
     # What is below the first domain is in its zone.
     assert first["_xmpp-client._tcp.sub", "SRV"] == {"0 5 5222 rosewood.example.org."}
     assert first["_443._tcp.up", "TLSA"] and first["_443._tcp.sub", "TLSA"] and second["_443._tcp", "TLSA"]
+
+
+SITE = [
+    {"domain": "example.org", "components": {"muc": "conference.example.org", "upload": "upload.example.org"}},
+    {"domain": "example.net", "components": {"proxy": "proxy.example.net"}},
+]
+SITE_NAMES = ["example.org", "conference.example.org", "upload.example.org", "example.net", "proxy.example.net"]
+
+
+def without(zones, name, kind):
+    """The zones less the records of a name and type, or less a zone."""
+    return [
+        zone | {"records": [item for item in zone["records"] if (item["name"], item["type"]) != (name, kind)]}
+        for zone in zones
+        if zone["name"] != name
+    ]
+
+
+@pytest.mark.parametrize(
+    ("zones", "names", "services", "missing"),
+    [
+        (lambda zones: zones, SITE_NAMES, ["client", "server", "web"], []),
+        (
+            lambda zones: zones,
+            SITE_NAMES[1:4],
+            ["server"],
+            ["example.org is not in the certificate: add", "proxy.example.net is not in the certificate: add it to"],
+        ),
+        (lambda zones: zones, ["example.org", "*.example.org", "example.net", "*.example.net"], ["server"], []),
+        (
+            lambda zones: without(zones, "example.net", ""),
+            SITE_NAMES,
+            ["server"],
+            [
+                "example.net is in none of the zones ['example.org']: add its zone to bind_zones",
+                "proxy.example.net is in none of the zones ['example.org']",
+            ],
+        ),
+        (
+            lambda zones: without(without(zones, "upload", "A"), "upload", "AAAA"),
+            SITE_NAMES,
+            ["server"],
+            ["upload.example.org has no address in its zone: add an A or AAAA record to bind_zones"],
+        ),
+        (lambda zones: without(zones, "upload", "A"), SITE_NAMES, ["server"], []),
+        (
+            lambda zones: without(zones, "_xmpp-server._tcp.conference", "SRV"),
+            SITE_NAMES,
+            ["server"],
+            ["conference.example.org has no SRV record _xmpp-server._tcp in its zone (RFC 6120): add it to bind_zones"],
+        ),
+        (lambda zones: without(zones, "_xmpp-server._tcp.conference", "SRV"), SITE_NAMES, ["client"], []),
+        (
+            lambda zones: without(zones, "_xmpp-client._tcp", "SRV"),
+            SITE_NAMES,
+            ["client"],
+            ["example.org has no SRV record _xmpp-client._tcp", "example.net has no SRV record _xmpp-client._tcp"],
+        ),
+        (lambda zones: without(zones, "_xmpp-client._tcp.upload", "SRV"), SITE_NAMES, ["client"], []),
+    ],
+)
+def test_unreachable_names(zones, names, services, missing):
+    found = unreachable_names(SITE, zones(dns_zones(SITE, **MODEL)), names, services)
+    assert len(found) == len(missing), found
+    for sentence, begin in zip(found, missing, strict=True):
+        assert sentence.startswith(begin)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("example.org", [], []), "unreachable_names: domains: 'example.org' is not a list of domains"),
+        ((SITE, "example.org", []), "zones: 'example.org' is not a list; write dictionaries with name"),
+        ((SITE, [], "example.org"), "certificate_names: 'example.org' is not a list of names"),
+    ],
+)
+def test_unreachable_names_errors(arguments, message):
+    with pytest.raises(AnsibleFilterError, match=re.escape(message)):
+        unreachable_names(*arguments)
 
 
 def test_zones_without_xmpp():
@@ -341,7 +421,7 @@ def test_below_a_delegation_other_servers_know_the_addresses():
             "components.muc: 'muc.example.net' is not inside the zone example.org;"
             " write a name that ends in '.example.org'",
         ),
-        ({"components": {"muc": "example.org"}}, "components.muc: 'example.org' is not inside the zone"),
+        ({"components": {"muc": "example.org"}}, "domains: 'example.org' is there twice, as a domain or a component"),
         ({"components": {"muc": "notexample.org"}}, "components.muc: 'notexample.org' is not inside the zone"),
         ({"components": {"chat": "muc.example.org"}}, "components: 'chat' is not a kind of component"),
         ({"certificate_authorities": ['a"b.test']}, "certificate_authorities: 'a\"b.test' is not a certificate"),
@@ -363,20 +443,11 @@ def test_below_a_delegation_other_servers_know_the_addresses():
         ({"host_keys": [keyed("ssh-dss")]}, "is not an SSH public key of a known kind; write what is in"),
         ({"host_keys": [keyed("ssh-rsa", b"")]}, "is not an SSH public key of a known kind; write what is in"),
         ({"host_keys": [""]}, "host_keys: '' is not an SSH public key: it is empty"),
+        ({"domains": "example.net"}, "dns_zones: domains: 'example.net' is not a list of domains; write for example"),
+        ({"domains": []}, "domains: [] is not a list of domains: it is empty; write for example"),
         (
-            {"extra_domains": "example.net"},
-            "extra_domains: 'example.net' is not a list; write dictionaries with domain",
-        ),
-        ({"extra_domains": ["example.net"]}, "extra_domains: number 1: 'example.net' is not an extra domain; write a"),
-        ({"extra_domains": [{"name": "example.net"}]}, "'name' is not a key of an extra domain"),
-        ({"extra_domains": [{"domain": "a b"}]}, "extra_domains: number 1: domain: 'a b' is not a domain name"),
-        (
-            {"extra_domains": [{"domain": "example.org"}]},
-            "extra_domains: 'example.org' is there twice, as a domain or a",
-        ),
-        (
-            {"extra_domains": [{"domain": "example.net", "components": {"muc": "muc.example.com"}}]},
-            "extra_domains: number 1: components.muc: 'muc.example.com' is not inside the zone example.net",
+            {"domains": [{"domain": "example.net", "components": {"muc": "muc.example.com"}}]},
+            "example.net: components.muc: 'muc.example.com' is not inside the zone example.net",
         ),
         ({"records": {"a": 1}}, "records: {'a': 1} is not a list; write dictionaries with name, type and data"),
     ],

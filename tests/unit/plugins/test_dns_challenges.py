@@ -14,7 +14,7 @@ HOST = "rosewood.example.org"
 
 
 def zones(*names):
-    return [zone for name in names for zone in dns.dns_zones(name, HOST, ["198.51.100.10"])]
+    return [zone for name in names for zone in dns.dns_zones([{"domain": name}], HOST, ["198.51.100.10"])]
 
 
 def delegations(zone):

@@ -21,8 +21,8 @@ VARIABLES = {
     "components": {"muc": "muc.{{ parent }}"},
     "data": {"a": "{{ parent }}", "l": ["{{ secret }}", 1, "{{ 2 + 3 }}", True, 1.5], "n": None},
     "state": {"packages": {"bash": "5"}, "units": {}, "check_mode": False, "apt": True},
-    "zones": f"{{{{ parent | {NAME}.dns_zones(hostname='rosewood.' ~ parent, addresses=['198.51.100.10'], "
-    f"components=components, certificate='/c.pem') }}}}",
+    "zones": f"{{{{ parent | {NAME}.domains(components=components, admins=['juliet@' ~ parent]) "
+    f"| {NAME}.dns_zones(hostname='rosewood.' ~ parent, addresses=['198.51.100.10'], certificate='/c.pem') }}}}",
     "rules": [{"name": "a", "protocol": "tcp", "ports": ["{{ 5000 + 222 }}"], "rate": 1, "burst": 1}],
 }
 CASES = {
@@ -30,7 +30,7 @@ CASES = {
     f"data.l | map('string') | {NAME}.to_lua(indent=0)": '{ "hun\\"ter\\n]]", "1", "5", "True", "1.5" }',
     f"[secret] | select | {NAME}.to_lua(0)": '{ "hun\\"ter\\n]]" }',
     f"{{'a': secret}} | {NAME}.to_lua_assignments": 'a = "hun\\"ter\\n]]"\n',
-    f"parent | {NAME}.certificate_names(components=components)": ["example.org", "muc.example.org"],
+    f"[{{'domain': parent, 'components': components}}] | {NAME}.certificate_names": ["example.org", "muc.example.org"],
     "zones[0].records | selectattr('type', 'eq', 'TLSA') | map(attribute='name') | first": "_5222._tcp.rosewood",
     f"zones | map('{NAME}.dns_zone_file', pins={{'/c.pem': 'ab' * 32}}) | first | regex_search('_443._tcp IN .*')": "_443._tcp IN TLSA 3 1 1 "
     + "ab" * 32,
