@@ -73,6 +73,7 @@ def deploy(tmp_path, internet):
 
 def test_a_pair_is_deployed(internet, deploy, tmp_path):
     files = pair(tmp_path)
+    internet.out(f"rm -rf {PLACE}")
     hook = "/etc/xmpp/deploy.d/files-test"
     internet.out(
         f"install -d /etc/xmpp/deploy.d; printf '#!/bin/sh\\ndate >> /run/deployed\\n' > {hook}; chmod 755 {hook}"
@@ -100,10 +101,14 @@ def test_a_pair_is_deployed(internet, deploy, tmp_path):
         ({"days": 10}, "At least 30 days must be left"),
         ({"days": -1}, "expires at"),
         ({"other_key": True}, "does not belong to the key"),
+        ({}, "is for another key than /etc/ssl/files.test/fullchain.pem on the host. Run playbooks/roll_keys.yml"),
         ({"chain": False}, "comes without a chain, so that a peer could not verify it"),
         ({"issuer": "Another"}, "has a chain whose certificates do not follow one another"),
     ],
-    ids=["a name is missing", "too old", "expired", "of another key", "without a chain", "with another chain"],
+    ids=[
+        *("a name is missing", "too old", "expired", "of another key", "in place of another key", "without a chain"),
+        "with another chain",
+    ],
 )
 def test_a_pair_that_does_not_fit_is_refused(internet, deploy, tmp_path, wrong, message):
     internet.out(f"mkdir -p {PLACE}; touch {PLACE}/fullchain.pem")

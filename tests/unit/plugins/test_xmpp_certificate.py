@@ -3,7 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The program on the host that orders, proves and deploys a certificate, loaded from where the role keeps it."""
 
+import base64
 import datetime
+import functools
+import hashlib
 import importlib.machinery
 import importlib.util
 import json
@@ -62,11 +65,12 @@ def program(tmp_path, monkeypatch):
     loader = importlib.machinery.SourceFileLoader("xmpp_certificate", str(PROGRAM))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("xmpp_certificate", loader))
     loader.exec_module(module)
-    for name in ("CONFIG", "STATE", "LOCK", "HOOKS", "SENDMAIL"):
+    for name in ("CONFIG", "STATE", "ROLL", "LOCK", "HOOKS", "SENDMAIL"):
         monkeypatch.setattr(module, name, str(tmp_path / name))
     monkeypatch.setattr(module, "PROVE_SECONDS", 0.2)
     # Who runs the tests need not be root.
     monkeypatch.setattr(module.os, "fchown", lambda *_: None)
+    monkeypatch.setattr(module.os, "chown", lambda *_: None)
     return module
 
 
@@ -76,6 +80,7 @@ def config(tmp_path, keys):
     key = tmp_path / "privkey.pem"
     key.write_text(keys[0].read_text())
     return {
+        "provider": "acme",
         "directory": DIRECTORY,
         "staging_directory": "",
         "ca_bundle": "",
@@ -94,6 +99,12 @@ def config(tmp_path, keys):
         "ports": [],
         "tlsa_names": [],
     }
+
+
+def dig(*records, status="NOERROR"):
+    """What dig prints of records."""
+    header = f";; Got answer:\n;; ->>HEADER<<- opcode: QUERY, status: {status}, id: 1\n;; flags: qr aa; QUERY: 1\n\n"
+    return header + "".join(f"name.example.org.\t300\tIN\t{record}\n" for record in records)
 
 
 def install(program, config, chain, directory=DIRECTORY):
@@ -191,36 +202,53 @@ def test_a_key_that_tlsa_records_do_not_know_is_refused(program, config, monkeyp
 
     def answer(command, **_):
         asked.append(command)
-        return answers.get(command[-2], "")
+        return dig(*answers.get(command[-2], []))
 
     monkeypatch.setattr(program, "run", answer)
     pin = "ab" * 32
     program.check_tlsa(config, pin)
-    answers["_443._tcp.a.test"] = f"3 1 1 {'CD' * 32}\n3 1 1 {pin.upper()[:56]} {pin.upper()[56:]}\n"
+    other = f"TLSA 3 1 1 {'CD' * 32}"
+    answers["_443._tcp.a.test"] = [other, f"TLSA 3 1 1 {pin.upper()[:56]} {pin.upper()[56:]}"]
     program.check_tlsa(config, pin)
-    answers["_443._tcp.a.test"] = f"3 1 1 {'CD' * 32}\n"
+    answers["_443._tcp.a.test"] = [other]
     with pytest.raises(program.Refused, match=r"the TLSA records of _443\._tcp\.a\.test know another key"):
         program.check_tlsa(config, pin)
-    assert asked[0] == ["dig", "@127.0.0.1", "+short", "+tries=2", "+time=3", "_5222._tcp.a.test", "TLSA"]
+    assert asked[0][:3] == ["dig", "-r", "@127.0.0.1"] and asked[0][-2:] == ["_5222._tcp.a.test", "TLSA"]
+
+
+def test_what_a_name_server_does_not_know_the_resolver_is_asked_for(program, config, monkeypatch):
+    answers = {"@127.0.0.1": dig(status="REFUSED"), "+noall": dig("NS ns1.example.org.", "NS ns2.example.org.")}
+    monkeypatch.setattr(program, "run", lambda command, **_: answers[command[2]])
+    assert program.look_up(config, "example.org", "NS") == ["ns1.example.org.", "ns2.example.org."]
+    answers["@127.0.0.1"] = dig(status="NXDOMAIN")
+    assert program.look_up(config, "example.org", "NS") == []
+    answers |= {"@127.0.0.1": dig(status="REFUSED"), "+noall": dig(status="SERVFAIL")}
+    with pytest.raises(program.Refused, match=r"^the resolver does not tell the NS records of example\.org: SERVFAIL$"):
+        program.look_up(config, "example.org", "NS")
+    with pytest.raises(program.Refused, match=r"^192\.0\.2\.1 does not tell the NS .*: no answer$"):
+        monkeypatch.setattr(program, "run", lambda *_, **__: "")
+        program.ask_dns("192.0.2.1", "example.org", "NS")
 
 
 @pytest.mark.parametrize(
     ("records", "refused"),
     [
         ({}, None),
-        ({"example.org": '0 issue "ca.example.net"\n0 issuewild ";"\n'}, None),
-        ({"example.org": '0 issue "other.test"\n0 issue "ca.example.net; validationmethods=dns-01"\n'}, None),
-        ({"example.org": '0 iodef "mailto:a@example.org"\n'}, None),
-        ({"example.org": '0 issue ";"\n'}, "the CAA records of example.org let ';' issue"),
+        ({"example.org": ['0 issue "ca.example.net"', '0 issuewild ";"']}, None),
+        ({"example.org": ['0 issue "other.test"', '0 issue "ca.example.net; validationmethods=dns-01"']}, None),
+        ({"example.org": ['0 iodef "mailto:a@example.org"']}, None),
+        ({"example.org": ['0 issue ";"']}, "the CAA records of example.org let ';' issue"),
         (
-            {"example.org": '0 issue "ca.example.net"\n', "conference.example.org": '0 issue "other.test"\n'},
+            {"example.org": ['0 issue "ca.example.net"'], "conference.example.org": ['0 issue "other.test"']},
             "the CAA records of conference.example.org let 'other.test' issue, and the authority is ca.example.net",
         ),
-        ({"conference.example.org": '0 issue "ca.example.net"\n', "example.org": '0 issue ";"\n'}, "example.org let"),
+        ({"conference.example.org": ['0 issue "ca.example.net"'], "example.org": ['0 issue ";"']}, "example.org let"),
     ],
 )
 def test_caa(program, config, monkeypatch, records, refused):
-    monkeypatch.setattr(program, "run", lambda command, **_: records.get(command[-2], ""))
+    monkeypatch.setattr(
+        program, "run", lambda command, **_: dig(*(f"CAA {text}" for text in records.get(command[-2], [])))
+    )
     program.check_caa(config, [])
     if refused is None:
         program.check_caa(config, ["ca.example.net"])
@@ -231,8 +259,10 @@ def test_caa(program, config, monkeypatch, records, refused):
 
 def test_the_nearest_caa_records_count(program, config, monkeypatch):
     """Not those above (RFC 8659, section 3)."""
-    records = {"conference.example.org": '0 issue "ca.example.net"\n', "example.org": '0 issue ";"\n'}
-    monkeypatch.setattr(program, "run", lambda command, **_: records.get(command[-2], ""))
+    records = {"conference.example.org": ['0 issue "ca.example.net"'], "example.org": ['0 issue ";"']}
+    monkeypatch.setattr(
+        program, "run", lambda command, **_: dig(*(f"CAA {text}" for text in records.get(command[-2], [])))
+    )
     config["names"] = ["conference.example.org"]
     program.check_caa(config, ["ca.example.net"])
 
@@ -271,15 +301,15 @@ def test_the_challenge_is_written_with_the_session_s_key(program, config, tmp_pa
     answers = {}
 
     def answer(command, **_):
-        assert command[:2] == ["dig", "@127.0.0.1"]
+        assert command[:3] == ["dig", "-r", "@127.0.0.1"]
         return answers[command[-2]]
 
     monkeypatch.setattr(program, "run", answer)
-    answers["_acme-challenge.example.org"] = "ns. host. 1 2 3 4 5\n"
-    answers["_acme-challenge.conference.example.org"] = ""
+    answers["_acme-challenge.example.org"] = dig("SOA ns. host. 1 2 3 4 5")
+    answers["_acme-challenge.conference.example.org"] = dig(status="REFUSED")
     with pytest.raises(program.Refused, match="127.0.0.1 does not answer for _acme-challenge.conference.example.org"):
         program.challenge_options(config, str(tmp_path))
-    answers["_acme-challenge.conference.example.org"] = "ns. host. 1 2 3 4 5\n"
+    answers["_acme-challenge.conference.example.org"] = dig("SOA ns. host. 1 2 3 4 5")
     with pytest.raises(program.Refused, match="holds no key.*; see whether named.service runs"):
         program.challenge_options(config, str(tmp_path))
     Path(config["tsig_key"]).write_text('key "local-ddns" {\n\talgorithm hmac-sha256;\n\tsecret "c2VjcmV0";\n};\n')
@@ -466,10 +496,417 @@ def test_the_operator_gets_the_reason(program, config, authority, monkeypatch, c
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("", "is not there or is empty"), ("{", "Expecting"), ('{"names": 1}', "'path'")]
+    ("text", "message"), [("", "is not there or is empty"), ("{", "Expecting"), ('{"names": 1}', "'provider'")]
 )
 def test_a_broken_configuration(program, monkeypatch, capsys, text, message):
     Path(program.CONFIG).write_text(text)
     monkeypatch.setattr(sys, "argv", ["xmpp-certificate"])
     assert program.main() == 1
     assert message in capsys.readouterr().err
+
+
+# --- the key is rolled ----------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache
+def remembered(*arguments, stdin):
+    return openssl(*arguments, stdin=stdin)
+
+
+def pin_of(*arguments, stdin):
+    der = remembered(*arguments, stdin=stdin).split("-----")[2]
+    return hashlib.sha256(base64.b64decode(der)).hexdigest()
+
+
+class Killed(BaseException):
+    """By nobody's leave, as by a power failure."""
+
+
+class World:
+    """A zone and the resolvers that may have kept it, the daemons, the authority and the clock."""
+
+    TTL = 3600
+    issued: dict[str, str] = {}
+
+    def __init__(self, program, config, authority, monkeypatch):
+        self.program, self.config, self.authority = program, config, authority
+        config["tlsa_names"] = ["_443._tcp.example.org"]
+        self.orders, self.history, self.countdown, self.effects = 0, [], None, 0
+        self.now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=1)
+        self.begin = self.now
+        Path(config["path"]).write_text(authority(config["key_path"]))
+        self.reload()
+        self.publish()
+        for name, its in {
+            "clock": lambda: self.now,
+            "ask_dns": self.ask_dns,
+            "hooks": self.reload,
+            "issue": self.issue,
+            "PUBLISH_SECONDS": -1,
+            "prove": lambda *_: "",
+        }.items():
+            monkeypatch.setattr(program, name, its)
+        monkeypatch.setattr(program, "run", self.run)
+        for name in ("rename", "symlink", "unlink"):
+            monkeypatch.setattr(program.os, name, self.watched(getattr(os, name)))
+        monkeypatch.setattr(program.shutil, "rmtree", self.watched(program.shutil.rmtree))
+
+    def run(self, command, stdin=None, **_):
+        """Asks OpenSSL the same only once: the power fails often here."""
+        if "-in" in command:
+            place = command.index("-in")
+            command, stdin = command[:place] + command[place + 2 :], Path(command[place + 1]).read_text()
+        return openssl(*command[1:]) if stdin is None else remembered(*command[1:], stdin=stdin)
+
+    def watched(self, call):
+        """Looks at the world after each change of a file; the power may fail before one."""
+
+        def watching(*arguments, **rest):
+            if self.countdown == 0:
+                raise Killed
+            if self.countdown is not None:
+                self.countdown -= 1
+            self.effects += 1
+            call(*arguments, **rest)
+            self.look()
+
+        return watching
+
+    def pair(self):
+        chain, key = (Path(self.config[name]).read_text() for name in ("path", "key_path"))
+        pins = {
+            pin_of("x509", "-noout", "-pubkey", stdin=chain.partition("-----END")[0] + "-----END CERTIFICATE-----\n"),
+            pin_of("pkey", "-pubout", stdin=key),
+        }
+        assert len(pins) == 1, "chain and key are of two pairs"
+        return pins.pop()
+
+    def reload(self):
+        self.served = self.pair()
+        self.look()
+
+    def publish(self):
+        """As role bind does it, with what module certificate_facts says."""
+        state = Path(self.program.ROLL) / "state.json"
+        pins = json.loads(state.read_text())["pins"] if state.exists() else []
+        self.history.append((self.now, {self.pair(), *pins}))
+        self.look()
+
+    def look(self):
+        """Whoever asks now has to find the served key in what a resolver may have, and in what one asks for anew."""
+        self.pair()
+        for number, (_since, pins) in enumerate(self.history):
+            until = self.history[number + 1][0] if number + 1 < len(self.history) else self.now
+            if until + datetime.timedelta(seconds=self.TTL) > self.now or number + 1 == len(self.history):
+                assert self.served in pins, "a resolver has records without the key that is served"
+
+    def ask_dns(self, server, name, kind):
+        if kind == "TLSA":
+            return [(self.TTL, f"3 1 1 {pin.upper()[:56]} {pin.upper()[56:]}") for pin in self.history[-1][1]]
+        known = {("example.org", "NS"): "ns1.example.org.", ("ns1.example.org.", "A"): "192.0.2.1"}
+        return [(60, known[name, kind])] if (name, kind) in known else []
+
+    def issue(self, config):
+        self.orders += 1
+        key = Path(config["key_path"]).read_text()
+        if key not in self.issued:
+            self.issued[key] = self.authority(config["key_path"])
+        return self.issued[key]
+
+    def advance(self):
+        return self.program.roll(self.config, "advance")
+
+    def play(self):
+        """What the playbook does; an hour at a time, and now and then a run of the site playbook or of the timer."""
+        self.program.roll(self.config, "begin")
+        for _ in range(2):
+            self.publish()
+            while (status := self.advance())["step"] in ("wait", "sign"):
+                if status["step"] == "sign":
+                    Path(self.program.ROLL, "fullchain.pem").write_text(self.issue({"key_path": self.signed(status)}))
+                    continue
+                assert "This can be interrupted" in status["message"]
+                self.now += datetime.timedelta(seconds=min(status["seconds"], 1800))
+                self.look()
+                self.publish()
+        assert status["step"] == "done"
+
+    def signed(self, status):
+        assert "X509v3 Extended Key Usage" in openssl("req", "-noout", "-text", "-verify", stdin=status["request"])
+        return Path(self.program.ROLL) / "privkey.pem"
+
+
+@pytest.fixture
+def world(program, config, authority, monkeypatch):
+    return World(program, config, authority, monkeypatch)
+
+
+def leftovers(world):
+    folder = Path(world.config["path"]).parent
+    return [
+        path.name for path in folder.iterdir() if path.name.startswith(".") or path.is_symlink() or path.name == "ROLL"
+    ]
+
+
+@pytest.mark.parametrize("provider", ["acme", "private_ca"])
+def test_a_roll(program, world, config, provider):
+    config["provider"] = provider
+    first = world.served
+    world.play()
+    assert world.served != first and world.served == key_of(program, config)
+    assert world.history[-1][1] == {world.served}
+    assert leftovers(world) == []
+    assert world.orders == 1
+    assert (world.now - world.begin).total_seconds() >= 2 * world.TTL
+    assert Path(program.STATE).exists() == (provider == "acme")
+    assert stat(config["key_path"]) == 0o640
+    assert world.advance()["step"] == "done"
+    print(f"{world.effects} changes of files, {len(world.history)} zones published")
+
+
+def key_of(program, config):
+    return program.key_digest(config["key_path"])
+
+
+def stat(path):
+    return os.stat(path).st_mode & 0o777
+
+
+def test_a_roll_that_is_killed_at_any_moment_goes_on(program, config, authority, keys, monkeypatch):
+    """The power fails before each change of a file in turn, and once more in the run after it."""
+    killed = moment = 0
+    # Neither the first one again, nor the current one.
+    texts = [keys[1].read_text(), openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384")]
+    monkeypatch.setattr(program, "new_key", lambda _: texts[Path(config["key_path"]).read_text() == texts[0]])
+    while True:
+        with monkeypatch.context() as patch:
+            Path(config["key_path"]).write_text(keys[0].read_text())
+            world = World(program, config, authority, patch)
+            first, world.countdown = world.served, moment
+            for again in (moment % 7, None):
+                try:
+                    world.play()
+                except Killed:
+                    killed += 1
+                # What comes up after a power failure reads the files, and the timer may come before the operator.
+                world.reload()
+                world.countdown = again
+            world.countdown = None
+            if key_of(program, config) == first or Path(program.ROLL).exists():
+                world.play()
+            assert world.served != first
+            assert leftovers(world) == []
+            moment += 1
+            if world.effects < moment:
+                break
+    print(f"{killed} times killed, at {moment} moments")
+    assert moment > 20
+
+
+@pytest.mark.parametrize("phase", ["publish", "switched", "withdraw"])
+def test_a_renewal_in_the_middle(program, world, config, phase):
+    program.roll(config, "begin")
+    world.publish()
+    while program.rolling()["phase"] != phase:
+        status = world.advance()
+        world.now += datetime.timedelta(seconds=status.get("seconds", 0))
+    before = program.rolling()
+    key = key_of(program, config)
+    assert program.keep(config, force=True).startswith("issued: ")
+    assert key_of(program, config) == key and program.rolling() == before
+    world.play()
+    assert leftovers(world) == []
+
+
+def test_the_tests_of_the_roll_see_one_that_does_not_wait(program, world, config, monkeypatch):
+    """The control: without the wait before the switch, and without that before the withdrawal."""
+    monkeypatch.setattr(program, "left", lambda *_: 0)
+    with pytest.raises(AssertionError, match="a resolver has records without the key"):
+        world.play()
+
+
+def test_the_tests_of_the_roll_see_a_pair_that_does_not_fit(program, world, config, monkeypatch):
+    def swap(config, chain, key):
+        program.write(config["path"], chain)
+        program.write(config["key_path"], key)
+
+    monkeypatch.setattr(program, "swap", swap)
+    with pytest.raises(AssertionError, match="chain and key are of two pairs"):
+        world.play()
+
+
+def test_a_swap_that_is_killed_leaves_one_pair_whole(program, world, config, authority, keys):
+    old, new = Path(config["path"]).read_text(), authority(keys[1])
+    for moment in range(100):
+        world.countdown = moment
+        try:
+            program.swap(config, new, keys[1].read_text())
+        except Killed:
+            pin = world.pair()
+            world.countdown = None
+            # A renewal after it, and then the other way round.
+            program.write(config["path"], authority(config["key_path"]))
+            assert world.pair() == pin
+            program.swap(config, old, keys[0].read_text())
+            assert leftovers(world) == []
+        else:
+            break
+    assert moment > 5
+    assert Path(config["path"]).read_text() == new
+    assert leftovers(world) == []
+    print(f"killed at {moment} moments")
+
+
+def begun(program, world):
+    program.roll(world.config, "begin")
+    world.publish()
+    world.now += datetime.timedelta(seconds=world.advance()["seconds"])
+
+
+def test_a_deploy_that_fails_in_a_roll(program, world, config, monkeypatch):
+    """The old pair is back as a whole, the roll stands where it stood, and nothing is ordered twice."""
+    begun(program, world)
+    before = [Path(config[name]).read_text() for name in ("path", "key_path")]
+    monkeypatch.setattr(program, "prove", lambda *_: "port 443 serves another one")
+    with pytest.raises(program.Refused, match="the new one was not deployed.*the old one is in place again"):
+        world.advance()
+    assert [Path(config[name]).read_text() for name in ("path", "key_path")] == before
+    assert program.rolling()["phase"] == "publish"
+    monkeypatch.setattr(program, "prove", lambda *_: "")
+    world.play()
+    assert world.orders == 1
+
+
+def test_an_authority_that_refuses_in_a_roll(program, world, config, monkeypatch):
+    begun(program, world)
+    before = world.pair(), program.rolling()
+
+    def refuse(_config):
+        raise program.Refused("it issued none: the limit is reached")
+
+    with monkeypatch.context() as patch, pytest.raises(program.Refused, match="the limit is reached"):
+        patch.setattr(program, "issue", refuse)
+        world.advance()
+    assert (world.pair(), program.rolling()) == before
+    world.play()
+
+
+def test_what_was_signed_for_another_key_is_asked_for_again(program, world, config, keys, authority):
+    config["provider"] = "private_ca"
+    begun(program, world)
+    assert world.advance()["step"] == "sign"
+    Path(program.ROLL, "fullchain.pem").write_text(authority(keys[1]))
+    with pytest.raises(program.Refused, match="does not belong to the key"):
+        world.advance()
+    assert world.advance()["step"] == "sign"
+    world.play()
+
+
+def test_the_operators_own_pair_is_the_next_one(program, world, config, keys, authority):
+    config["provider"] = "files"
+    folder = Path(program.ROLL)
+    with pytest.raises(program.Refused, match="the key that is offered is the one in use"):
+        program.roll(config, "begin")
+    folder.mkdir()
+    (folder / "privkey.pem").write_text(keys[0].read_text())
+    with pytest.raises(program.Refused, match="the key that is offered is the one in use"):
+        program.roll(config, "begin")
+    (folder / "privkey.pem").write_text(keys[1].read_text())
+    (folder / "fullchain.pem").write_text(authority(keys[1]))
+    assert program.roll(config, "begin")["changed"] is True
+    assert program.roll(config, "begin")["changed"] is False
+    world.publish()
+    # Another one is offered before the switch: the roll begins anew.
+    third = openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384")
+    (folder / "privkey.pem").write_text(third)
+    (folder / "fullchain.pem").write_text(authority(folder / "privkey.pem"))
+    world.play()
+    assert world.served == program.public_digest(openssl("pkey", "-pubout", stdin=third))
+
+
+def test_a_name_server_that_lags_behind(program, world, config, monkeypatch):
+    """The waiting begins when the last one serves both, and what was waited for before counts for nothing."""
+    program.roll(config, "begin")
+    following = program.rolling()["next"]
+    with pytest.raises(program.Refused) as refused:
+        world.advance()
+    assert str(refused.value) == (
+        f"ns1.example.org. does not serve _443._tcp.example.org. TLSA 3 1 1 {following}; run it again when all name "
+        "servers serve the same"
+    )
+    world.publish()
+    assert world.advance()["seconds"] == world.TTL + 2
+    world.now += datetime.timedelta(seconds=world.TTL)
+    # A zone of before, as from a backup.
+    world.history.append((world.now, {world.served}))
+    with pytest.raises(program.Refused, match="does not serve"):
+        world.advance()
+    world.now += datetime.timedelta(seconds=world.TTL)
+    world.publish()
+    assert world.advance()["seconds"] == world.TTL + 2
+    world.play()
+
+
+def test_a_name_server_that_is_away(program, world, config, monkeypatch):
+    def away(server, name, kind):
+        if kind == "TLSA" and server == "192.0.2.1":
+            raise program.Refused("192.0.2.1 does not tell the TLSA records: no answer")
+        return world.ask_dns(server, name, kind)
+
+    monkeypatch.setattr(program, "ask_dns", away)
+    with pytest.raises(program.Refused, match=r"the name server ns1\.example\.org\. does not answer: 192\.0\.2\.1"):
+        program.roll(config, "begin")
+    assert not Path(program.ROLL).exists()
+
+
+def test_records_that_do_not_know_the_current_key(program, world, config):
+    world.history[-1] = (world.now, {"ab" * 32})
+    with pytest.raises(program.Refused, match="do not know the current key; publish them first"):
+        program.roll(config, "begin")
+    assert not Path(program.ROLL).exists()
+
+
+def test_without_tlsa_records_there_is_nothing_to_wait_for(program, world, config, monkeypatch):
+    monkeypatch.setattr(program, "ask_dns", lambda *_: [])
+    first = world.pair()
+    monkeypatch.setattr(world, "look", lambda: None)
+    program.roll(config, "begin")
+    steps = []
+    while (status := world.advance())["step"] != "done":
+        steps.append(status.get("seconds"))
+        world.now += datetime.timedelta(seconds=status.get("seconds", 0))
+    assert world.pair() != first
+    assert steps == [2, 2, None]
+
+
+def test_the_state_of_a_roll_is_secret_and_says_where_it_stands(program, world, config, monkeypatch, capsys):
+    def status():
+        Path(program.CONFIG).write_text(json.dumps(config))
+        monkeypatch.setattr(sys, "argv", ["xmpp-certificate", "--roll", "status"])
+        assert program.main() == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert status() == {"step": "done", "changed": False, "records": [], "message": "No key is being rolled."}
+    program.roll(config, "begin")
+    found = status()
+    assert found["step"] == "publish" and found["changed"] is False
+    pins = program.rolling()["pins"]
+    assert found["records"] == [f"_443._tcp.example.org. TLSA 3 1 1 {pin}" for pin in pins]
+    assert stat(program.ROLL) == 0o700
+    assert [stat(path) for path in Path(program.ROLL).iterdir()] == [0o600, 0o600]
+    begun(program, world)
+    world.advance()
+    assert {stat(path) for path in Path(program.ROLL).iterdir()} == {0o600}
+    assert status()["step"] == "switched"
+    Path(config["key_path"]).write_text(Path(program.ROLL, "old-privkey.pem").read_text())
+    monkeypatch.setattr(sys, "argv", ["xmpp-certificate", "--roll", "advance"])
+    assert program.main() == 1
+    error = capsys.readouterr().err
+    assert error.startswith("The roll of the key stands still: ") and "is not the key that was switched to" in error
+
+
+def test_what_is_not_of_an_acme_authority_is_not_renewed_here(program, config, monkeypatch, capsys):
+    Path(program.CONFIG).write_text(json.dumps(config | {"provider": "files"}))
+    monkeypatch.setattr(sys, "argv", ["xmpp-certificate"])
+    assert program.main() == 1
+    assert "it is not of an ACME authority; run the playbook" in capsys.readouterr().err
