@@ -41,7 +41,7 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ zones | magicbroccoli.xmpp.dns_challenges(['example.org'], 'rosewood.example.org') }}"
   vars:
-    zones: "{{ 'example.org' | magicbroccoli.xmpp.dns_zones(hostname='rosewood.example.org', addresses=['198.51.100.10']) }}"
+    zones: "{{ [{'domain': 'example.org'}] | magicbroccoli.xmpp.dns_zones('rosewood.example.org', ['198.51.100.10']) }}"
 """
 
 RETURN = r"""

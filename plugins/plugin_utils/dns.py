@@ -547,24 +547,32 @@ def _pins(pins):
     return checked
 
 
-def dns_zone_file(zone, pins=None):
-    """Returns the text of a zone's file."""
+def zone_records(zone, pins=None):
+    """Returns the zone's name, its TTL, and its records with their data as in a zone file: name, TTL or nothing, type, data."""
     if not isinstance(zone, Mapping):
         raise ValueError(f"{zone!r} is not a zone; write a dictionary with name, ttl, soa and records")
     name = named("name", checks.domain_name, zone.get("name"))
     pins = _pins(pins)
     ttl = named("ttl", checks.ttl, zone.get("ttl"))
-    lines = [f"$ORIGIN {name}.", f"$TTL {ttl}", f"@ IN SOA {_soa(zone.get('soa'))}"]
+    rows = []
     for record in check_records(zone.get("records"), name):
         data = presentation(record["type"], record["data"], name)
-        own_ttl = f"{record['ttl']} " if "ttl" in record else ""
         # While a key is rolled, its record and that of the next one are there, side by side (RFC 7671, section 8.4).
         several = (
             [data.replace(PIN, pin) for pin in pins.get(record["certificate"], ())]
             if "certificate" in record
             else [data]
         )
-        lines += [f"{record['name']} {own_ttl}IN {record['type']} {one}" for one in dict.fromkeys(several)]
+        rows += [(record["name"], record.get("ttl"), record["type"], one) for one in dict.fromkeys(several)]
+    return name, ttl, rows
+
+
+def dns_zone_file(zone, pins=None):
+    """Returns the text of a zone's file."""
+    name, ttl, rows = zone_records(zone, pins)
+    lines = [f"$ORIGIN {name}.", f"$TTL {ttl}", f"@ IN SOA {_soa(zone.get('soa'))}"]
+    for owner, own_ttl, kind, data in rows:
+        lines.append(f"{owner} {'' if own_ttl is None else f'{own_ttl} '}IN {kind} {data}")
     return "\n".join(lines) + "\n"
 
 

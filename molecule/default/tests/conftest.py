@@ -126,15 +126,15 @@ def accounts(rosewood: Host, internet: Host) -> dict[str, Account]:
 
 @pytest.fixture(scope="session")
 def site() -> Callable[..., subprocess.CompletedProcess]:
-    """Run the site playbook as an operator does, with other variables or another inventory."""
+    """Run a playbook, that of the site unless said, as an operator does, with other variables or another inventory."""
 
-    def run(*arguments: str, inventory: Path = INVENTORY) -> subprocess.CompletedProcess:
+    def run(*arguments: str, inventory: Path = INVENTORY, playbook: str = "site") -> subprocess.CompletedProcess:
         return subprocess.run(
             [
                 "ansible-playbook",
                 f"--inventory={inventory}",
                 f"--inventory={TOP / 'molecule/shared/inventory'}",
-                "magicbroccoli.xmpp.site",
+                f"magicbroccoli.xmpp.{playbook}",
                 *("--extra-vars", f"site_hosts={HOSTNAME}"),
                 *arguments,
             ],

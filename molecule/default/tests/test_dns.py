@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -61,6 +62,16 @@ def test_services(delv):
     assert {name: [record.split(" ", 2)[2] for record in records] for name, records in found.items()} == {
         name: [place] for name, place in SRV.items()
     }
+
+
+def test_every_record_that_there_shall_be(internet, site, tmp_path):
+    """By the playbook that an operator has for it, asked from outside."""
+    variables = {"dns_records_hosts": HOSTNAME, "dns_records_path": str(tmp_path), "dns_records_from": "internet.test"}
+    done = site("--extra-vars", json.dumps(variables), playbook="dns_records")
+    assert done.returncode == 0, done.stdout[-3000:]
+    (count, servers) = re.search(r"(\d+) records are right at (.*?)\s+PLAY", " ".join(done.stdout.split())).groups()
+    print(count, servers)
+    assert int(count) == len((tmp_path / f"{DOMAIN}.zone").read_text().splitlines()) > 40
 
 
 def test_addresses_and_authorities(delv):
