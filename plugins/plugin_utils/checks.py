@@ -12,7 +12,7 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 
-COMPONENTS = ("muc", "upload", "proxy")
+COMPONENTS = ("muc", "upload", "proxy", "search")
 SERVICES = ("client", "server", "web", "dns", "proxy")
 DOMAIN_KEYS = ("domain", "components", "admins")
 _DOMAIN_HINT = "write letters, digits and hyphens between dots, for example 'example.org' (RFC 1123)"

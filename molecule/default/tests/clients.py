@@ -79,6 +79,8 @@ class Client(slixmpp.ClientXMPP):
         return self
 
     async def logout(self) -> None:
+        if not self.is_connected():
+            return
         self.disconnect(wait=2)
         await asyncio.wait_for(self.disconnected, 5)
 

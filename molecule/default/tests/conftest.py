@@ -40,7 +40,7 @@ LOOP = asyncio.new_event_loop()
 # The second domain of the host.
 EXTRA = "kale.test"
 DOMAINS = [DOMAIN, EXTRA]
-COMPONENTS = [f"{kind}.{domain}" for domain in DOMAINS for kind in ("conference", "proxy", "upload")]
+COMPONENTS = [f"{kind}.{domain}" for domain in DOMAINS for kind in ("conference", "proxy", "search", "upload")]
 
 
 class Host:
