@@ -367,6 +367,27 @@ def some_domains(value):
 
 ADMINS = list_of(bare_jid, "bare JIDs", "['juliet@example.org']", empty=False)
 
+
+def users(value):
+    """Accounts, each once; their options are checked by their spec."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ValueError(f"{value!r} is not a list of accounts; write for example [{{'jid': 'juliet@example.org'}}]")
+    list_of(bare_jid, "accounts", "[{'jid': 'juliet@example.org'}]")([user["jid"] for user in value])
+    return list(value)
+
+
+def user_passwords(value):
+    """Accounts and their passwords, which no message shows."""
+    hint = "write for example {'juliet@example.org': '…'}, in a vault"
+    if not isinstance(value, Mapping):
+        raise ValueError(f"this is not a dictionary of passwords; {hint}")
+    for jid, password in value.items():
+        bare_jid(jid)
+        if not isinstance(password, str) or not password:
+            raise ValueError(f"{jid!r} has no password: it is empty or no text; {hint}")
+    return dict(value)
+
+
 # What a variable must look like beyond its type: name → check. Argument specs know types only.
 FORMATS = {
     "xmpp_domain": domain_name,
@@ -382,6 +403,10 @@ FORMATS = {
     "certificates_names": list_of(
         domain_name, "domain names", "['example.org', 'conference.example.org']", empty=False
     ),
+    "xmpp_users": users,
+    "prosody_users": users,
+    "xmpp_user_passwords": user_passwords,
+    "prosody_user_passwords": user_passwords,
     "xmpp_services": list_of(service, "services", "['client', 'server', 'web', 'dns']"),
     "bind_acme_names": list_of(domain_name, "domain names", "['example.org', 'conference.example.org']"),
     "bind_acme_nameserver": host_name,
