@@ -5,81 +5,11 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shlex
-import subprocess
-from pathlib import Path
 
 import pytest
-import testinfra
-
-TOP = Path(__file__).resolve().parents[3]
-LAB = TOP / ".cache/lab"
-DOMAIN, HOSTNAME = "acme.test", "maple.acme.test"
-NAMES = [DOMAIN, "conference.acme.test", "proxy.acme.test", "upload.acme.test"]
-PORTS = {
-    5222: f"-starttls xmpp -xmpphost {DOMAIN}",
-    5223: "",
-    5269: f"-starttls xmpp-server -xmpphost {DOMAIN}",
-    5270: "",
-    443: "",
-}
-
-
-class Host:
-    """A host of the lab, by ssh."""
-
-    def __init__(self, address: str):
-        self.testinfra = testinfra.get_host(
-            f"ssh://root@{address}",
-            ssh_identity_file=str(LAB / "id_ed25519"),
-            ssh_extra_args=f"-o UserKnownHostsFile={LAB / 'known_hosts'}",
-            controlpersist=300,
-        )
-
-    def run(self, script: str):
-        return self.testinfra.run(f"sh -c {shlex.quote(script)}")
-
-    def out(self, script: str) -> str:
-        result = self.run(script)
-        assert result.rc == 0, f"{script}\nended with {result.rc}:\n{result.stdout}{result.stderr}"
-        return result.stdout.strip()
-
-
-@pytest.fixture(scope="module")
-def maple() -> Host:
-    """The host under test."""
-    return Host("198.51.100.80")
-
-
-@pytest.fixture(scope="module")
-def authority() -> Host:
-    """The authority, and the resolver by which it validates."""
-    return Host("198.51.100.81")
-
-
-def served(authority: Host, parts: str = "-serial") -> dict[int, str]:
-    """What a stranger is served at each port."""
-    answers = {}
-    for port, starttls in PORTS.items():
-        answers[port] = authority.out(
-            f"openssl s_client -connect 198.51.100.80:{port} -servername {DOMAIN} {starttls} </dev/null 2>/dev/null"
-            f" | openssl x509 -noout {parts}"
-        )
-    return answers
-
-
-def renew(maple: Host, **changes: str):
-    """Order a certificate, with another configuration than the host's where something is changed."""
-    config = json.loads(maple.out("cat /etc/xmpp/certificate.json")) | changes
-    path = "/run/other-certificate.json" if changes else "/etc/xmpp/certificate.json"
-    if changes:
-        maple.out(f"printf %s {shlex.quote(json.dumps(config))} > {path}")
-    result = maple.run(f"xmpp-certificate --force --config {path}")
-    print(f"{result.rc}: {result.stdout}{result.stderr}")
-    return result
+from conftest import DOMAIN, HOSTNAME, NAMES, renew, served
 
 
 @pytest.fixture
@@ -159,15 +89,9 @@ def test_the_timer_is_ours(maple):
     assert "unchanged: the certificate is valid until" in maple.out("journalctl -q -o cat -u xmpp-certificate -n 5")
 
 
+@pytest.mark.usefixtures("validating")
 def test_renewal_keeps_the_key_and_restarts_nobody(maple, authority):
     """Through a resolver that validates: the delegation of the challenge is unsigned, and proven to be."""
-    anchor = maple.out(f"bind-ds-records {DOMAIN}")
-    authority.out(
-        f"echo {shlex.quote('trust-anchor: ' + chr(34) + anchor + chr(34))} > /etc/unbound/anchors/{DOMAIN}.conf"
-        " && systemctl restart unbound"
-    )
-    flags = authority.out(f"dig +dnssec @198.51.100.81 {DOMAIN} SOA")
-    assert " ad" in re.search(r"flags: ([a-z ]+);", flags)[0]
     before, keys = served(authority), served(authority, "-pubkey")
     daemons = "systemctl show -p MainPID prosody nginx named"
     pids = maple.out(daemons)
@@ -192,7 +116,7 @@ def test_a_renewal_that_the_authority_refuses(maple):
     assert "forbidden by policy" in result.stderr and "acme.test" in result.stderr
 
 
-@pytest.mark.usefixtures("unchanged")
+@pytest.mark.usefixtures("unchanged", "validating")
 def test_a_challenge_that_the_authority_cannot_verify(maple, authority):
     """The resolver has the wrong key for the zone, so to it our answers are forged."""
     path = f"/etc/unbound/anchors/{DOMAIN}.conf"
@@ -215,7 +139,7 @@ def test_an_authority_that_is_away(maple):
 
 @pytest.mark.usefixtures("unchanged")
 def test_an_authority_whose_own_certificate_nobody_vouches_for(maple):
-    result = renew(maple, ca_bundle="")
+    result = renew(maple, ca_bundle=f"/etc/ssl/xmpp/{DOMAIN}/fullchain.pem")
     assert result.rc == 1
     assert "CERTIFICATE_VERIFY_FAILED" in result.stderr
 
@@ -299,30 +223,3 @@ def test_the_journal_has_the_reason(maple):
         assert "The certificate stays as it is: " in maple.out("journalctl -q -o cat -u xmpp-certificate -n 8")
     finally:
         maple.out("cp /run/right.json /etc/xmpp/certificate.json; systemctl reset-failed xmpp-certificate.service")
-
-
-def test_by_http_where_the_dns_is_elsewhere(maple, authority):
-    """And what the playbook changes for it: nginx serves the challenges, BIND has no place for them any more."""
-    done = subprocess.run(
-        [
-            "ansible-playbook",
-            f"--inventory={TOP / 'molecule/acme/inventory'}",
-            f"--inventory={TOP / 'molecule/shared/inventory'}",
-            "magicbroccoli.xmpp.site",
-            *("--extra-vars", f"site_hosts={HOSTNAME} xmpp_acme_challenge=http-01"),
-        ],
-        cwd=TOP,
-        env={**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert "_acme-challenge" not in maple.out("cat /etc/bind/named.conf")
-    before = served(authority)
-    result = renew(maple)
-    assert result.rc == 0
-    assert not set(served(authority).values()) & set(before.values())
-    fetch = "curl -s -o /dev/null -w '%{http_code} %{redirect_url}' --resolve"
-    assert authority.out(f"{fetch} acme.test:80:198.51.100.80 http://acme.test/x") == "301 https://acme.test/x"
-    assert authority.run("curl -s http://198.51.100.80/").rc == 52

@@ -1,0 +1,121 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hosts of the scenario, and what is done to them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import testinfra
+
+TOP = Path(__file__).resolve().parents[3]
+LAB = TOP / ".cache/lab"
+DOMAIN, HOSTNAME = "acme.test", "maple.acme.test"
+NAMES = [DOMAIN, "conference.acme.test", "proxy.acme.test", "upload.acme.test"]
+PORTS = {
+    5222: f"-starttls xmpp -xmpphost {DOMAIN}",
+    5223: "",
+    5269: f"-starttls xmpp-server -xmpphost {DOMAIN}",
+    5270: "",
+    443: "",
+}
+
+
+class Host:
+    """A host of the lab, by ssh."""
+
+    def __init__(self, address: str):
+        self.testinfra = testinfra.get_host(
+            f"ssh://root@{address}",
+            ssh_identity_file=str(LAB / "id_ed25519"),
+            ssh_extra_args=f"-o UserKnownHostsFile={LAB / 'known_hosts'}",
+            controlpersist=300,
+        )
+
+    def run(self, script: str):
+        return self.testinfra.run(f"sh -c {shlex.quote(script)}")
+
+    def out(self, script: str) -> str:
+        result = self.run(script)
+        assert result.rc == 0, f"{script}\nended with {result.rc}:\n{result.stdout}{result.stderr}"
+        return result.stdout.strip()
+
+
+@pytest.fixture(scope="session")
+def maple() -> Host:
+    """The host under test."""
+    return Host("198.51.100.80")
+
+
+@pytest.fixture(scope="session")
+def authority() -> Host:
+    """The authority, and the resolver by which it validates."""
+    return Host("198.51.100.81")
+
+
+def served(authority: Host, parts: str = "-serial") -> dict[int, str]:
+    """What a stranger is served at each port."""
+    answers = {}
+    for port, starttls in PORTS.items():
+        answers[port] = authority.out(
+            f"openssl s_client -connect 198.51.100.80:{port} -servername {DOMAIN} {starttls} </dev/null 2>/dev/null"
+            f" | openssl x509 -noout {parts}"
+        )
+    return answers
+
+
+def renew(maple: Host, **changes: str):
+    """Order a certificate, with another configuration than the host's where something is changed."""
+    config = json.loads(maple.out("cat /etc/xmpp/certificate.json")) | changes
+    path = "/run/other-certificate.json" if changes else "/etc/xmpp/certificate.json"
+    if changes:
+        maple.out(f"printf %s {shlex.quote(json.dumps(config))} > {path}")
+    result = maple.run(f"xmpp-certificate --force --config {path}")
+    print(f"{result.rc}: {result.stdout}{result.stderr}")
+    return result
+
+
+def playbook(name: str, *variables: str) -> subprocess.Popen:
+    """Start a playbook of the collection on the host under test, as its operator would."""
+    return subprocess.Popen(
+        [
+            "ansible-playbook",
+            f"--inventory={TOP / 'molecule/acme/inventory'}",
+            f"--inventory={TOP / 'molecule/shared/inventory'}",
+            f"magicbroccoli.xmpp.{name}",
+            *("--extra-vars", f"site_hosts={HOSTNAME}"),
+            *(word for variable in variables for word in ("--extra-vars", variable)),
+        ],
+        cwd=TOP,
+        env={**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def play(name: str, *variables: str) -> tuple[int, str]:
+    """Run a playbook; returns how it ended and what it said, in one line."""
+    process = playbook(name, *variables)
+    output = process.communicate()[0]
+    return process.returncode, " ".join(output.split())
+
+
+@pytest.fixture(scope="session")
+def validating(maple, authority):
+    """The resolvers know the zone's key-signing key: nothing unsigned or forged is taken from that zone."""
+    anchor = maple.out(f"bind-ds-records {DOMAIN}")
+    authority.out(
+        f"echo {shlex.quote('trust-anchor: ' + chr(34) + anchor + chr(34))} > /etc/unbound/anchors/{DOMAIN}.conf"
+        f" && echo {shlex.quote(anchor)} > /etc/unbound/anchors/{DOMAIN}.key && systemctl restart unbound unbound-peers"
+    )
+    for resolver in ("198.51.100.81", "127.0.0.1 -p 5353"):
+        assert " ad" in re.search(r"flags: ([a-z ]+);", authority.out(f"dig +dnssec @{resolver} {DOMAIN} SOA"))[0]

@@ -1,0 +1,180 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""While certificates are renewed and the key is rolled, everybody else notices nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import time
+
+import pytest
+from conftest import DOMAIN, HOSTNAME, NAMES, PORTS, play, playbook, renew, served
+
+RESULT = "/run/everybody.json"
+DAEMONS = "systemctl show -p MainPID prosody nginx named"
+ROLL = "/var/lib/xmpp-certificate/roll"
+
+
+class Everybody:
+    """The program that asks the host each second, until it is stopped; see there."""
+
+    def __init__(self, authority):
+        self.authority = authority
+
+    def start(self) -> None:
+        self.authority.out(
+            f"rm -f {RESULT}; systemd-run --quiet --unit everybody --setenv SSL_CERT_FILE=/etc/ssl/everybody.pem"
+            f" -p StandardOutput=truncate:{RESULT} -p StandardError=journal python3 /usr/local/lib/world/peers.py;"
+            " for n in $(seq 100); do journalctl -q -o cat -u everybody -n 3 | grep -q READY && exit; sleep 0.2; done;"
+            " journalctl -q -o cat -u everybody -n 30; exit 1"
+        )
+
+    def stop(self) -> dict:
+        self.authority.out("systemctl stop everybody")
+        result = json.loads(self.authority.out(f"cat {RESULT}"))
+        handshakes = ", ".join(f"{count} at port {port}" for port, count in result["handshakes"].items())
+        print(
+            f"handshakes: {handshakes}; their keys compared with {result['sets']} sets of TLSA records; "
+            f"{result['messages']} messages between servers, on {result['streams']} streams authenticated by DANE; "
+            f"idle client: {result['idle']}; failures: {len(result['failures'])}"
+        )
+        return result
+
+
+@pytest.fixture(scope="module")
+def everybody(maple, authority, validating):
+    password = shlex.quote("a password")
+    maple.out(f"for name in juliet nurse; do prosodyctl register $name {DOMAIN} {password}; done")
+    authority.out(
+        "(cat /etc/ssl/peer/peer.test/fullchain.pem; curl -sk https://localhost:15000/roots/0) > /etc/ssl/everybody.pem;"
+        " systemctl disable --now --quiet prosody; systemctl restart peer@dane; sleep 2;"
+        f" prosodyctl --config /etc/peer/dane.cfg.lua register romeo peer.test {password} 2>&1"
+    )
+    made = Everybody(authority)
+    made.start()
+    yield made
+    authority.run("systemctl stop everybody")
+    authority.out("systemctl stop peer@dane")
+
+
+@pytest.fixture(scope="module")
+def before(maple, authority, everybody):
+    """The key, what serves it, and since when."""
+    return {"daemons": maple.out(DAEMONS), "pin": records(authority)[0], "begin": time.monotonic()}
+
+
+def records(authority) -> list[str]:
+    """The digests of the TLSA records, the same at every port."""
+    answers = {authority.out(f"dig +short @198.51.100.80 _{port}._tcp.{HOSTNAME} TLSA | sort") for port in PORTS} | {
+        authority.out(f"dig +short @198.51.100.80 _443._tcp.{name} TLSA | sort") for name in (DOMAIN, NAMES[3])
+    }
+    assert len(answers) == 1
+    return ["".join(line.split()).lower().removeprefix("311") for line in answers.pop().splitlines()]
+
+
+def pin(maple) -> str:
+    return maple.out(
+        f"openssl x509 -in /etc/ssl/xmpp/{DOMAIN}/fullchain.pem -noout -pubkey | openssl pkey -pubin -outform DER"
+        " | sha256sum | cut -d ' ' -f 1"
+    )
+
+
+def phase(maple) -> str:
+    return json.loads(maple.out("xmpp-certificate --roll status"))["step"]
+
+
+def test_two_renewals(maple, authority, before):
+    for _ in range(2):
+        was = served(authority)
+        assert renew(maple).rc == 0
+        assert not set(served(authority).values()) & set(was.values())
+    assert records(authority) == [before["pin"]]
+
+
+def test_a_roll_that_may_not_wait(maple, authority, before):
+    """It says when to run it again, and both keys have their records."""
+    ended, output = play("roll_keys", "certificates_roll_wait=false")
+    assert ended == 0, output[-3000:]
+    assert "This can be interrupted, and goes on when it is run again." in output
+    assert before["pin"] in records(authority) and len(records(authority)) == 2
+    assert phase(maple) == "publish"
+    assert maple.out(f"stat -c '%U %a' {ROLL} {ROLL}/*").split("\n") == ["root 700", "root 600", "root 600"]
+    assert pin(maple) == before["pin"]
+
+
+def test_a_roll_that_the_authority_refuses(maple, authority, before):
+    ended, output = play("roll_keys", "certificates_acme_directory=https://authority.test:14001/dir")
+    assert ended != 0
+    assert "The roll of the key stands still: https://authority.test:14001/dir issued none: " in output
+    assert "forbidden by policy" in output
+    assert phase(maple) == "publish" and pin(maple) == before["pin"]
+    assert len(set(served(authority, "-pubkey").values())) == 1
+
+
+def test_a_roll_that_is_killed(maple, authority, before):
+    """After the switch, while it waits."""
+    process = playbook("roll_keys")
+    for line in process.stdout:
+        if "The next key and its certificate are served by" in line:
+            os.killpg(process.pid, signal.SIGKILL)
+            break
+    assert process.wait() == -signal.SIGKILL
+    assert phase(maple) == "switched"
+    following = pin(maple)
+    assert sorted(records(authority)) == sorted([before["pin"], following]) and following != before["pin"]
+    assert len(set(served(authority).values())) == 1
+
+
+def test_the_site_playbook_and_a_renewal_in_the_middle(maple, authority, before):
+    ended, output = play("site")
+    assert ended == 0, output[-3000:]
+    assert renew(maple).rc == 0
+    assert before["pin"] in records(authority) and len(records(authority)) == 2
+    assert phase(maple) == "switched"
+
+
+def test_the_roll_goes_on(maple, authority, before):
+    ended, output = play("roll_keys")
+    assert ended == 0, output[-3000:]
+    assert "The key is rolled." in output
+    assert records(authority) == [pin(maple)] != [before["pin"]]
+    assert phase(maple) == "done"
+    assert maple.run(f"ls {ROLL}").rc != 0
+    assert maple.out(f"ls -A /etc/ssl/xmpp/{DOMAIN}").split() == ["fullchain.pem", "privkey.pem"]
+    assert maple.out(f"find /etc/ssl/xmpp/{DOMAIN} -type l") == ""
+
+
+def test_nobody_noticed(maple, everybody, before):
+    result = everybody.stop()
+    assert result["failures"] == []
+    seconds = time.monotonic() - before["begin"]
+    assert set(result["handshakes"]) == {str(port) for port in PORTS}
+    # Two cores for everything: not each second had its probe.
+    assert all(count > seconds / 3 for count in result["handshakes"].values())
+    # Sets with and without the other key were there at the same time.
+    assert result["sets"] > 2 * sum(result["handshakes"].values())
+    assert result["messages"] > 20 and result["streams"] > 20
+    assert result["idle"]["seconds"] > seconds and result["idle"]["stream"]
+    assert maple.out(DAEMONS) == before["daemons"]
+
+
+def test_a_careless_change_is_noticed(maple, everybody):
+    """The control: the key changes before its records do."""
+    folder = f"/etc/ssl/xmpp/{DOMAIN}"
+    everybody.start()
+    maple.out(
+        f"cp -a {folder} /run/saved; rm {folder}/privkey.pem; xmpp-certificate --prepare; run-parts /etc/xmpp/deploy.d"
+    )
+    try:
+        time.sleep(10)
+    finally:
+        maple.out(f"cp -a /run/saved/* {folder}/; rm -r /run/saved; run-parts /etc/xmpp/deploy.d")
+    failures = everybody.stop()["failures"]
+    print("\n".join(failures[:3] + failures[-2:]))
+    for port in PORTS:
+        assert any(f" port {port}: " in failure for failure in failures)
+    assert any(" message: " in failure for failure in failures)
