@@ -19,9 +19,9 @@ description:
   - NS for the name servers. A and AAAA for each domain, the host (if it is inside a zone) and each component.
   - SRV for each domain and component - C(_xmpp-client) 5222, C(_xmpps-client) 5223, C(_xmpp-server) 5269 and
     C(_xmpps-server) 5270 (RFC 6120, XEP-0368), with the host as the target.
-  - SRV for STUN and TURN at each domain (RFC 5389, RFC 5766), where O(services) has V(turn).
+  - SRV for STUN and TURN at each domain (RFC 8489, RFC 5928), where O(services) has V(turn), by TLS V(turns).
   - HTTPS (RFC 9460) at each domain and component C(upload), so that browsers never ask without TLS.
-  - TLSA 3 1 1 at the host for the XMPP ports and 443, and for 443 where there is HTTPS (RFC 6698, RFC 7671, RFC 7673),
+  - TLSA 3 1 1 at the host for the XMPP ports, 443 and TURN's 5349, and for 443 where there is HTTPS (RFC 6698, RFC 7671, RFC 7673),
     where a certificate is named and the name is inside a zone.
   - SSHFP (RFC 4255) at the host, with SHA-256, for O(host_keys).
   - MX V(0 .) (RFC 7505) and TXT V(v=spf1 -all) (RFC 7208) at each name with addresses of these, so that nobody sends mail
@@ -81,10 +81,10 @@ options:
   services:
     description:
       - What the outside may reach. V(client) and V(server) have the SRV records of theirs, V(web) has HTTPS and the TLSA
-        records for 443, V(turn) has those of STUN and TURN. V(dns) and V(proxy) have none.
+        records for 443, V(turn) has those of STUN and TURN, V(turns) those of both by TLS. V(dns) and V(proxy) have none.
     type: list
     elements: str
-    choices: [client, server, web, dns, proxy, turn]
+    choices: [client, server, web, dns, proxy, turn, turns]
     default: [client, server, web]
   host_keys:
     description:

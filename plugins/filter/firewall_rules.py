@@ -16,12 +16,13 @@ author:
 description:
   - Turns the services of a host into firewall rules, always with one for SSH first.
   - V(client) opens 5222 and 5223, V(server) 5269 and 5270 (RFC 6120, XEP-0368), V(web) 80 and 443, V(dns) 53 by TCP and
-    UDP, V(proxy) 5000 (XEP-0065).
+    UDP, V(proxy) 5000 (XEP-0065), V(turn) 3478 by TCP and UDP and the relay's ports 49152 to 65535 by UDP (RFC 8656),
+    V(turns) 5349.
   - An unknown service, port, network or limit is an error.
 positional: ssh_port, ssh_sources, limits
 options:
   _input:
-    description: Services, out of V(client), V(server), V(web), V(dns) and V(proxy).
+    description: Services, out of V(client), V(server), V(web), V(dns), V(proxy), V(turn) and V(turns).
     type: list
     elements: str
     required: true
@@ -36,8 +37,9 @@ options:
     default: []
   limits:
     description:
-      - Rule's name (V(ssh), V(client), V(server), V(web), V(dns_tcp), V(dns_udp), V(proxy)) to its C(rate) (new
-        connections per second and source) and C(burst), in place of the default ones.
+      - Rule's name (V(ssh), V(client), V(server), V(web), V(dns_tcp), V(dns_udp), V(proxy), V(turn_tcp), V(turn_udp),
+        V(turn_relay), V(turns)) to its C(rate) (new connections per second and source) and C(burst), in place of the
+        default ones.
     type: dict
     default: {}
 seealso:

@@ -112,5 +112,12 @@ def select(policy, version, offered, groups):
             "ssl_ecdh_curve": ":".join(groups),
             "ssl_conf_command": [f"Ciphersuites {list13}"],
         },
-        "coturn": {"cipher-list": list12, "no-tlsv1": True, "no-tlsv1_1": True, "no-tlsv1_2": not strict},
+        # coturn 4.6 has no TLS 1.3, and without TLS 1.2 answers nothing.
+        "coturn": {"cipher-list": list12, "no-tlsv1": True, "no-tlsv1_1": True, "no-tls": not strict},
+        "openssl_cnf": {
+            "MinProtocol": "TLSv1.2" if strict else "TLSv1.3",
+            "CipherString": list12,
+            "Ciphersuites": list13,
+            "Groups": ":".join(groups),
+        },
     }

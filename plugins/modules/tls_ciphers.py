@@ -116,13 +116,20 @@ ansible_facts:
             "ssl_conf_command": ["Ciphersuites TLS_CHACHA20_POLY1305_SHA256"]}
         coturn:
           description:
-            - The same for coturn 4.6 - C(cipher-list), and the switches C(no-tlsv1), C(no-tlsv1_1) and C(no-tlsv1_2).
-            - It has no option for TLS 1.3 cipher suites, and its C(ec-curve-name) takes one group only, so that both
-              are left to OpenSSL's defaults.
+            - The same for coturn 4.6 - C(cipher-list), and the switches C(no-tlsv1), C(no-tlsv1_1) and C(no-tls).
+            - It speaks no TLS 1.3, so that V(modern) leaves it without TLS. Its C(ec-curve-name) takes one group only;
+              give it the groups by RV(ansible_facts.tls_ciphers.openssl_cnf).
           returned: success
           type: dict
-          sample: {"cipher-list": "ECDHE-ECDSA-CHACHA20-POLY1305", "no-tlsv1": true, "no-tlsv1_1": true,
-            "no-tlsv1_2": false}
+          sample: {"cipher-list": "ECDHE-ECDSA-CHACHA20-POLY1305", "no-tlsv1": true, "no-tlsv1_1": true, "no-tls": false}
+        openssl_cnf:
+          description:
+            - The same for the section C(system_default) of an openssl.cnf(5), for programs that have no options for it -
+              C(MinProtocol), C(CipherString), C(Ciphersuites) and C(Groups).
+          returned: success
+          type: dict
+          sample: {"MinProtocol": "TLSv1.2", "CipherString": "ECDHE-ECDSA-CHACHA20-POLY1305",
+            "Ciphersuites": "TLS_CHACHA20_POLY1305_SHA256", "Groups": "X25519:secp384r1"}
 """
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 COMPONENTS = ("muc", "upload", "proxy", "search")
-SERVICES = ("client", "server", "web", "dns", "proxy")
+SERVICES = ("client", "server", "web", "dns", "proxy", "turn", "turns")
 DOMAIN_KEYS = ("domain", "components", "admins")
 _DOMAIN_HINT = "write letters, digits and hyphens between dots, for example 'example.org' (RFC 1123)"
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
@@ -203,6 +203,67 @@ def certificate_port(value):
     """A port that serves a certificate; its options are checked by their spec."""
     port(value["port"])
     return dict(value)
+
+
+def peer_network(value):
+    """A network that coturn can tell from others."""
+    found = network(value)
+    # Its first address is coturn's word for no lower bound, below which all of IPv4 is.
+    if found.version == 6 and int(found[0]) == 0:
+        raise ValueError(
+            f"{str(value)!r} begins with '::', and coturn takes such a range for all IPv4 addresses, too; write a smaller "
+            "network, for example '::ffff:0:0/96'"
+        )
+    return found
+
+
+def turn_address(value):
+    """A host's own address and the public one that leads to it; its options are checked by their spec."""
+    own, public = local_address(value["address"]), ip_address(value["public"])
+    if ipaddress.ip_address(own).version != ipaddress.ip_address(public).version:
+        raise ValueError(f"{public!r} cannot lead to {own!r}; write two IPv4 or two IPv6 addresses")
+    return {"address": own, "public": public}
+
+
+def turn_policy(value):
+    """A TLS policy that coturn can meet."""
+    if value == "modern":
+        raise ValueError(
+            "'modern' is TLS 1.3, which Debian's coturn does not speak; leave 'turns' out of xmpp_services, so that calls "
+            "are relayed by UDP and TCP, or write 'strict'"
+        )
+    if value != "strict":
+        raise ValueError(f"{value!r} is not a TLS policy; write 'strict'")
+    return "strict"
+
+
+def positive(value):
+    """A count of at least one."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 2**31 - 1:
+        raise ValueError(f"{value!r} is not a count; write a number from 1 to {2**31 - 1}, for example 40")
+    return int(value)
+
+
+def file_path(value):
+    """The path of a file, of characters that no shell and no unit file reads otherwise."""
+    text(value, "the path of a file", "/etc/xmpp/turn.secret")
+    if not re.fullmatch(r"(/[A-Za-z0-9._@+-]+)+", str(value)) or {".", ".."} & set(str(value).split("/")):
+        raise ValueError(
+            f"{str(value)!r} is not the path of a file; write an absolute one of letters, digits and '._@+-', for "
+            "example '/etc/xmpp/turn.secret'"
+        )
+    return str(value)
+
+
+def system_group(value):
+    """The name of a system group (adduser(8))."""
+    text(value, "a system group", "xmpp-turn")
+    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}", str(value)):
+        raise ValueError(
+            f"{str(value)!r} is not a system group; write lower-case letters, digits, hyphens and underscores, for "
+            "example 'xmpp-turn'"
+        )
+    return str(value)
 
 
 def or_empty(check):
@@ -425,5 +486,20 @@ FORMATS = {
     "bind_catalog": or_empty(domain_name),
     "bind_transfer_key_name": key_name,
     "bind_transfer_secret": tsig_secret,
+    "prosody_turn_host": domain_name,
+    "prosody_turn_secret": file_path,
+    "prosody_turn_secret_group": system_group,
+    "prosody_turn_ttl": positive,
+    "turn_addresses": list_of(turn_address, "addresses", "[{'address': '10.0.0.5', 'public': '198.51.100.10'}]", False),
+    "turn_allowed_peers": list_of(peer_network, "networks", "['198.51.100.0/24']"),
+    "turn_bandwidth": positive,
+    "turn_certificate_group": system_group,
+    "turn_denied_peers": list_of(peer_network, "networks", "['10.0.0.0/8', 'fc00::/7']"),
+    "turn_realm": domain_name,
+    "turn_secret": file_path,
+    "turn_secret_group": system_group,
+    "turn_tls_policy": turn_policy,
+    "turn_total_quota": positive,
+    "turn_user_quota": positive,
     "updates_reboot_window": window,
 }

@@ -24,17 +24,17 @@ XMPP_SERVICES = (
     ("server", "_xmpp-server", 5269),
     ("server", "_xmpps-server", 5270),
 )
-# RFC 5389, section 9, and RFC 5766, section 6.
+# RFC 8489, section 8.1, and RFC 5928.
 TURN_SERVICES = (
-    ("_stun._udp", 3478),
-    ("_stun._tcp", 3478),
-    ("_stuns._tcp", 5349),
-    ("_turn._udp", 3478),
-    ("_turn._tcp", 3478),
-    ("_turns._tcp", 5349),
+    ("turn", "_stun._udp", 3478),
+    ("turn", "_stun._tcp", 3478),
+    ("turns", "_stuns._tcp", 5349),
+    ("turn", "_turn._udp", 3478),
+    ("turn", "_turn._tcp", 3478),
+    ("turns", "_turns._tcp", 5349),
 )
 # What has records of its own; the others of the model have none, and are taken as they come.
-SERVICES = ("client", "server", "web", "dns", "proxy", "turn")
+SERVICES = ("client", "server", "web", "dns", "proxy", "turn", "turns")
 ZONE_KEYS = ("name", "records", "nameservers", "hostmaster", "ttl")
 # The numbers of RFC 4255, RFC 6594 and RFC 7479.
 SSH_ALGORITHMS = {
@@ -402,9 +402,9 @@ def dns_zones(
         for service, label, port in XMPP_SERVICES:
             if service in services:
                 add(name, "SRV", f"0 5 {port} {hostname}.", f"{label}._tcp")
-    if "turn" in services:
-        for name in names:
-            for label, port in TURN_SERVICES:
+    for name in names:
+        for service, label, port in TURN_SERVICES:
+            if service in services:
                 add(name, "SRV", f"0 5 {port} {hostname}.", label)
     for name in web:
         add(name, "HTTPS", "1 .")
@@ -412,6 +412,7 @@ def dns_zones(
         # RFC 7673: at the SRV target for XMPP; RFC 6698: at the name itself for HTTPS.
         ends = [(hostname, port) for service, _label, port in XMPP_SERVICES if service in services]
         ends += [(name, 443) for name in ([hostname, *web] if web else [])]
+        ends += [(hostname, 5349)] if "turns" in services else []
         for name, port in dict.fromkeys(ends):
             add(name, "TLSA", f"3 1 1 {PIN}", f"_{port}._tcp", certificate=certificate)
     for key in checks.list_of(lambda item: named("host_keys", ssh_fingerprint, item), "keys", "['ssh-ed25519 AAAA…']")(

@@ -20,6 +20,13 @@ SERVICES = {
     "web": [("web", "tcp", [80, 443], 50, 200)],
     "dns": [("dns_tcp", "tcp", [53], 20, 100), ("dns_udp", "udp", [53], 200, 1000)],
     "proxy": [("proxy", "tcp", [5000], 10, 50)],
+    # RFC 8656: relayed packets come in at the dynamic ports, and from anybody.
+    "turn": [
+        ("turn_tcp", "tcp", [3478], 20, 100),
+        ("turn_udp", "udp", [3478], 100, 400),
+        ("turn_relay", "udp", ["49152-65535"], 100, 400),
+    ],
+    "turns": [("turns", "tcp", [5349], 20, 100)],
 }
 KEYS = ("name", "protocol", "ports", "rate", "burst", "sources")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,23}")

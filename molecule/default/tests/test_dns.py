@@ -22,7 +22,7 @@ STARTTLS = {
     5222: f"-starttls xmpp -xmpphost {DOMAIN}",
     5269: f"-starttls xmpp-server -xmpphost {DOMAIN}",
 }
-TLSA = [f"_{port}._tcp.{HOSTNAME}" for port in (443, *SERVICES.values())]
+TLSA = [f"_{port}._tcp.{HOSTNAME}" for port in (443, 5349, *SERVICES.values())]
 TLSA += [f"_443._tcp.{name}" for domain in DOMAINS for name in (domain, f"upload.{domain}")]
 ADDRESSES = HOSTS[HOSTNAME]["xmpp_addresses"]
 

@@ -119,16 +119,22 @@ def test_ssh_host_keys():
 
 
 def test_services_that_are_not_offered_have_no_records():
-    found = load(dns_zone_file(zone(services=["server", "turn", "dns", "proxy"], certificate=PATH), pins={PATH: PIN}))
+    services = ["server", "turn", "dns", "proxy"]
+    found = load(dns_zone_file(zone(services=services, certificate=PATH), pins={PATH: PIN}))
     assert {name for name, kind in found if kind == "SRV"} == {
         *(f"_xmpp{s}-server._tcp" for s in ("", "s")),
         *(f"_{name}._{transport}" for name in ("stun", "turn") for transport in ("udp", "tcp")),
-        "_stuns._tcp",
-        "_turns._tcp",
     }
-    assert found["_turns._tcp", "SRV"] == {"0 5 5349 rosewood.example.org."}
+    assert found["_turn._udp", "SRV"] == {"0 5 3478 rosewood.example.org."}
     assert {name for name, kind in found if kind == "TLSA"} == {"_5269._tcp.rosewood", "_5270._tcp.rosewood"}
     assert [name for name, kind in found if kind == "HTTPS"] == []
+
+
+def test_calls_by_tls_have_records_of_their_own():
+    found = load(dns_zone_file(zone(services=["turns"], certificate=PATH), pins={PATH: PIN}))
+    assert {name for name, kind in found if kind == "SRV"} == {"_stuns._tcp", "_turns._tcp"}
+    assert found["_turns._tcp", "SRV"] == {"0 5 5349 rosewood.example.org."}
+    assert {name for name, kind in found if kind == "TLSA"} == {"_5349._tcp.rosewood"}
 
 
 @pytest.mark.parametrize(

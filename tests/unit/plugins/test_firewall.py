@@ -10,7 +10,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.firewall_rules import firewall_rules
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.nftables_rules import nftables_rules
 
-ALL = ["client", "server", "web", "dns", "proxy"]
+ALL = ["client", "server", "web", "dns", "proxy", "turn", "turns"]
 
 
 def rule(**changes):
@@ -54,6 +54,10 @@ def nft(lines):
                 "dns_tcp": ("tcp", [53]),
                 "dns_udp": ("udp", [53]),
                 "proxy": ("tcp", [5000]),
+                "turn_tcp": ("tcp", [3478]),
+                "turn_udp": ("udp", [3478]),
+                "turn_relay": ("udp", ["49152-65535"]),
+                "turns": ("tcp", [5349]),
             },
         ),
     ],
@@ -167,7 +171,10 @@ def test_no_value_can_break_out(key, text):
     [
         (lambda: firewall_rules("client"), "services: 'client' is not a list; write for example ['client', 'server']"),
         (lambda: firewall_rules(["cilent"]), "services: 'cilent' is not a service; did you mean 'client'?"),
-        (lambda: firewall_rules(["x"]), "'x' is not a service; write one of client, dns, proxy, server, web"),
+        (
+            lambda: firewall_rules(["x"]),
+            "'x' is not a service; write one of client, dns, proxy, server, turn, turns, web",
+        ),
         (lambda: firewall_rules([], ssh_port=0), "ssh_port: 0 is not a port; write a number from 1 to 65535"),
         (lambda: firewall_rules([], ssh_port="22"), "ssh_port: '22' is not a port"),
         (

@@ -67,7 +67,13 @@ def test_strict(series, version, known):
             "ssl_ecdh_curve": ":".join(known),
             "ssl_conf_command": ["Ciphersuites " + ":".join(SUITES)],
         },
-        "coturn": {"cipher-list": ":".join(CIPHERS), "no-tlsv1": True, "no-tlsv1_1": True, "no-tlsv1_2": False},
+        "coturn": {"cipher-list": ":".join(CIPHERS), "no-tlsv1": True, "no-tlsv1_1": True, "no-tls": False},
+        "openssl_cnf": {
+            "MinProtocol": "TLSv1.2",
+            "CipherString": ":".join(CIPHERS),
+            "Ciphersuites": ":".join(SUITES),
+            "Groups": ":".join(known),
+        },
     }
 
 
@@ -76,7 +82,8 @@ def test_modern():
     assert (chosen["protocols"], chosen["ciphers"], chosen["ciphersuites"]) == (["TLSv1.3"], [], SUITES)
     assert chosen["prosody"]["protocol"] == "tlsv1_3+"
     assert chosen["nginx"]["ssl_protocols"] == "TLSv1.3"
-    assert chosen["coturn"]["no-tlsv1_2"] is True
+    assert chosen["coturn"]["no-tls"] is True
+    assert chosen["openssl_cnf"]["MinProtocol"] == "TLSv1.3"
     assert chosen["prosody"]["ciphers"] == chosen["nginx"]["ssl_ciphers"] == ":".join(CIPHERS)
 
 

@@ -41,6 +41,7 @@ BIND = "urn:ietf:params:xml:ns:xmpp-bind"
 STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
 HTTPBIND = "http://jabber.org/protocol/httpbind"
+EXTDISCO = "urn:xmpp:extdisco:2"
 SECONDS = 20
 
 
@@ -335,6 +336,19 @@ def plain(job: dict) -> dict:
     return result
 
 
+def services(job: dict) -> dict:
+    """What the server tells its user of STUN and TURN servers (XEP-0215)."""
+    session = Session(job["account"])
+    session.stream.send(
+        f"<iq xmlns='{CLIENT}' type='get' id='services' to='{session.domain}'><services xmlns='{EXTDISCO}'/></iq>"
+    )
+    answer = session.wait_for("iq")
+    return {
+        "type": answer.get("type"),
+        "services": [dict(item.attrib) for item in answer.iter(f"{{{EXTDISCO}}}service")],
+    }
+
+
 def scan(job: dict) -> dict:
     async def knock(port: int, gate: asyncio.Semaphore) -> tuple[int, str]:
         async with gate:
@@ -358,7 +372,14 @@ def scan(job: dict) -> dict:
 def main() -> None:
     job = json.load(sys.stdin)
     try:
-        result = {"login": login, "talk": talk, "receive": receive, "plain": plain, "scan": scan}[job["do"]](job)
+        result = {
+            "login": login,
+            "talk": talk,
+            "receive": receive,
+            "plain": plain,
+            "scan": scan,
+            "services": services,
+        }[job["do"]](job)
     except Refused as refused:
         result = {"refused": str(refused)}
     print(json.dumps(result))
