@@ -19,7 +19,7 @@ from slixmpp.xmlstream.matcher import MatchXPath
 CLIENT = "{jabber:client}"
 STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
 SECONDS = 15
-PLUGINS = (4, 30, 33, 45, 47, 48, 50, 54, 55, 59, 60, 65, 77, 84, 115, 153, 163, 184, 191, 198, 199)
+PLUGINS = (4, 30, 33, 45, 47, 48, 50, 54, 55, 59, 60, 65, 77, 84, 115, 163, 184, 191, 198, 199)
 PLUGINS_LATER = (223, 249, 280, 292, 297, 313, 334, 352, 359, 363, 402, 410, 421, 424, 425)
 
 
@@ -48,6 +48,10 @@ class Client(slixmpp.ClientXMPP):
             self.register_plugin(f"xep_{number:04}")
         for name in ("message", "presence"):
             self.register_handler(Callback(f"keep {name}", MatchXPath(f"{CLIENT}{name}"), self._keep))
+        # What the server offers on the stream, after the login.
+        self.offered: ET.Element | None = None
+        offers = MatchXPath("{http://etherx.jabber.org/streams}features")
+        self.register_handler(Callback("keep features", offers, self._keep_offer))
         self.add_event_handler("session_start", lambda _: self._settle(None))
         self.add_event_handler("failed_all_auth", lambda _: self._settle("not-authorized"))
         self.add_event_handler("ssl_invalid_chain", lambda _: self._settle("invalid certificate"))
@@ -65,6 +69,9 @@ class Client(slixmpp.ClientXMPP):
     def _keep(self, stanza) -> None:
         self.inbox.append(stanza.xml)
         self.arrived.set()
+
+    def _keep_offer(self, stanza) -> None:
+        self.offered = stanza.xml
 
     async def login(self) -> Client:
         self.connect(*self.address)
@@ -100,8 +107,12 @@ class Client(slixmpp.ClientXMPP):
 
     def say(self, to: str | None, inner: str, kind: str = "chat", name: str = "message") -> None:
         """Send a message, or another stanza, with this inner XML."""
-        attributes = "".join(f" {key}='{value}'" for key, value in (("to", to), ("type", kind)) if value)
-        self.send_raw(f"<{name} xmlns='jabber:client' id='{self.new_id()}'{attributes}>{inner}</{name}>")
+        kinds = {"message": slixmpp.Message, "presence": slixmpp.Presence}
+        stanza = kinds[name](self, xml=ET.fromstring(f"<{name} xmlns='{CLIENT[1:-1]}'>{inner}</{name}>"))
+        for key, value in (("id", self.new_id()), ("to", to), ("type", kind)):
+            if value:
+                stanza.xml.set(key, value)
+        stanza.send()
 
     async def take(self, wanted: Callable[[ET.Element], bool], seconds: float = SECONDS) -> ET.Element:
         """Wait for a stanza, and take it out of the inbox."""

@@ -1,0 +1,308 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Extensions around messages and sessions, each by clients that use it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import secrets
+import xml.etree.ElementTree as ET
+
+import pytest
+from clients import CLIENT, Refused
+from conftest import ADDRESS, DOMAIN, HOSTNAME, LOOP, RELEASE, create
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import MatchXPath
+
+PROXY = f"proxy.{DOMAIN}"
+CARBONS = "{urn:xmpp:carbons:2}"
+DELAY = "{urn:xmpp:delay}delay"
+DISCO = "{http://jabber.org/protocol/disco#info}"
+FORM = "{jabber:x:data}"
+XML = "{http://www.w3.org/XML/1998/namespace}"
+PUBSUB = "{http://jabber.org/protocol/pubsub}"
+MAM = "{urn:xmpp:mam:2}"
+RSM = "{http://jabber.org/protocol/rsm}"
+FORWARDED_BODY = f"{{urn:xmpp:forward:0}}forwarded/{CLIENT}message/{CLIENT}body"
+
+
+def text() -> str:
+    return secrets.token_hex(8)
+
+
+def body(value: str) -> str:
+    return f"<body>{value}</body>"
+
+
+@pytest.fixture(scope="module")
+def contacts(alice, bob):
+    """Alice and bob have each other in their rosters; eve has nobody."""
+
+    async def subscribe():
+        alice.send_presence_subscription(bob.boundjid.bare)
+        for _ in range(50):
+            roster = await alice.ask("get", "<query xmlns='jabber:iq:roster'/>")
+            found = {item.get("jid"): item.get("subscription") for item in roster}
+            if found.get(bob.boundjid.bare) == "both":
+                return
+            await asyncio.sleep(0.1)
+        raise AssertionError(f"alice and bob have not become contacts: {found}")
+
+    LOOP.run_until_complete(subscribe())
+
+
+async def features(client, jid: str) -> set[str]:
+    return (await client.plugin["xep_0030"].get_info(jid=jid))["disco_info"]["features"]
+
+
+async def test_0065_a_file_goes_through_the_proxy(alice, bob):
+    streams = alice.plugin["xep_0065"]
+    proxies = await streams.discover_proxies()
+    assert list(proxies) == [PROXY]
+    assert proxies[PROXY][0] == HOSTNAME
+    # The resolver here does not know the lab's names.
+    streams._proxies = {PROXY: (ADDRESS, proxies[PROXY][1])}
+    bob.plugin["xep_0065"].auto_accept = True
+    file, received, done = secrets.token_bytes(1_000_000), bytearray(), asyncio.Event()
+
+    def on_data(data):
+        received.extend(data)
+        if len(received) >= len(file):
+            done.set()
+
+    bob.add_event_handler("socks5_data", on_data)
+    handshake = await streams.handshake(bob.boundjid, sid=text(), timeout=15)
+    await handshake.write(file)
+    # Prosody may hold back the end of it until the sender has no more.
+    handshake.transport.write_eof()
+    await asyncio.wait_for(done.wait(), 15)
+    print(f"{len(received)} bytes by {PROXY}")
+    assert bytes(received) == file
+
+
+async def test_0065_strangers_have_no_proxy(carol):
+    with pytest.raises(Refused, match="forbidden|not-allowed"):
+        await carol.ask("get", "<query xmlns='http://jabber.org/protocol/bytestreams'/>", PROXY)
+
+
+def verification_string(info: ET.Element) -> str:
+    """XEP-0115, section 5.1."""
+    found = sorted(
+        "/".join(identity.get(name, "") for name in ("category", "type", f"{XML}lang", "name"))
+        for identity in info.iter(f"{DISCO}identity")
+    )
+    found += sorted(feature.get("var") for feature in info.iter(f"{DISCO}feature"))
+    for form in info.iter(f"{FORM}x"):
+        fields = {field.get("var"): sorted(v.text or "" for v in field.iter(f"{FORM}value")) for field in form}
+        found += fields.pop("FORM_TYPE")
+        for name in sorted(fields):
+            found += [name, *fields[name]]
+    return base64.b64encode(hashlib.sha1("".join(f"{part}<" for part in found).encode()).digest()).decode()
+
+
+async def test_0115_the_servers_capabilities_are_what_their_hash_says(alice):
+    offered = alice.offered.find("{http://jabber.org/protocol/caps}c")
+    info = await alice.ask(
+        "get", f"<query xmlns='{DISCO[1:-1]}' node='{offered.get('node')}#{offered.get('ver')}'/>", DOMAIN
+    )
+    print(offered.get("ver"), verification_string(info))
+    assert offered.get("hash") == "sha-1"
+    assert verification_string(info) == offered.get("ver")
+
+
+async def test_0191_who_is_blocked_does_not_get_through(alice, bob):
+    value = text()
+    await bob.plugin["xep_0191"].block(alice.boundjid.bare)
+    try:
+        blocked = await bob.ask("get", "<blocklist xmlns='urn:xmpp:blocking'/>")
+        assert [item.get("jid") for item in blocked] == [alice.boundjid.bare]
+        alice.say(bob.boundjid.bare, body(value))
+        # Prosody 0.12 tells the sender; 13 does not, so that nobody learns of being blocked.
+        if RELEASE == "bookworm":
+            assert await alice.error() == "service-unavailable"
+        assert await bob.count(value) == 0
+        bob.say(alice.boundjid.bare, body(value))
+        assert await bob.error() == "not-acceptable"
+    finally:
+        await bob.plugin["xep_0191"].unblock(alice.boundjid.bare)
+    alice.say(bob.boundjid.bare, body(value))
+    await bob.body(value)
+
+
+async def test_0198_a_cut_session_is_resumed_and_loses_nothing(alice, accounts, connect):
+    bob = await connect(accounts["bob"], priority=5)
+    bob.end_session_on_disconnect = False
+    resumed, before = asyncio.get_running_loop().create_future(), bob.boundjid.full
+    bob.add_event_handler("session_resumed", lambda _: resumed.set_result(True))
+    bob.transport.abort()
+    await asyncio.wait_for(bob.disconnected, 5)
+    values = [text() for _ in range(20)]
+    for value in values:
+        alice.say(before, body(value))
+    await alice.ping()
+    bob.connect(*bob.address)
+    await asyncio.wait_for(resumed, 10)
+    assert bob.boundjid.full == before
+    for value in values:
+        await bob.body(value)
+    assert [await bob.count(value, 0) for value in values] == [0] * len(values)
+    print(f"{len(values)} messages after the cut, each once, to {before}")
+    bob.end_session_on_disconnect = True
+    await bob.logout()
+
+
+async def test_0237_a_known_roster_is_not_sent_again(contacts, alice):
+    full = await alice.ask("get", "<query xmlns='jabber:iq:roster' ver=''/>")
+    version = full.get("ver")
+    assert version
+    assert len(full) >= 1
+    assert await alice.ask("get", f"<query xmlns='jabber:iq:roster' ver='{version}'/>") is None
+    item = f"<item jid='someone@{DOMAIN}' name='{text()}'/>"
+    await alice.ask("set", f"<query xmlns='jabber:iq:roster'>{item}</query>")
+    again = await alice.ask("get", f"<query xmlns='jabber:iq:roster' ver='{version}'/>")
+    print(f"{version} → {again.get('ver')}")
+    assert again.get("ver") != version
+
+
+async def test_0280_other_clients_get_carbon_copies(alice, accounts, connect, bob):
+    other = await connect(accounts["bob"], priority=-1)
+    await other.plugin["xep_0280"].enable()
+    received, sent = text(), text()
+    alice.say(bob.boundjid.full, body(received))
+    bob.say(alice.boundjid.full, body(sent))
+    await bob.body(received)
+    copy = await other.take(lambda stanza: stanza.find(f"{CARBONS}received") is not None)
+    assert copy.findtext(f"{CARBONS}received/{FORWARDED_BODY}") == received
+    assert copy.get("from") == bob.boundjid.bare
+    copy = await other.take(lambda stanza: stanza.find(f"{CARBONS}sent") is not None)
+    assert copy.findtext(f"{CARBONS}sent/{FORWARDED_BODY}") == sent
+    # Somebody else's is a forgery, and is not passed on.
+    forged = "<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'/></forwarded></received>"
+    alice.say(other.boundjid.full, forged + body(text()))
+    await alice.ping()
+    assert not [
+        s for s in other.inbox if s.get("from") == bob.boundjid.bare and s.find(f"{CARBONS}received") is not None
+    ]
+    await other.logout()
+
+
+async def page(client, with_: str, rsm: str) -> tuple[list[str], dict]:
+    query = (
+        f"<query xmlns='urn:xmpp:mam:2' queryid='{text()}'><x xmlns='jabber:x:data' type='submit'>"
+        "<field var='FORM_TYPE' type='hidden'><value>urn:xmpp:mam:2</value></field>"
+        f"<field var='with'><value>{with_}</value></field></x><set xmlns='http://jabber.org/protocol/rsm'>{rsm}</set></query>"
+    )
+    fin = await client.ask("set", query)
+    results = [stanza for stanza in client.inbox if stanza.find(f"{MAM}result") is not None]
+    for stanza in results:
+        client.inbox.remove(stanza)
+    bodies = [stanza.findtext(f"{MAM}result/{FORWARDED_BODY}") for stanza in results]
+    found = {name: fin.findtext(f"{RSM}set/{RSM}{name}") for name in ("first", "last", "count")}
+    return [value for value in bodies if value], found | {"complete": fin.get("complete")}
+
+
+async def test_0313_the_archive_is_paged_through(alice, accounts, connect, rosewood):
+    """By an account of its own, so that nothing else is in its archive."""
+    keeper = await connect(create(rosewood, "keeper", DOMAIN))
+    values = [text() for _ in range(5)]
+    for value in values:
+        alice.say(keeper.boundjid.bare, body(value))
+        await keeper.body(value)
+    assert "urn:xmpp:mam:2" in await features(keeper, keeper.boundjid.bare)
+    first, end = await page(keeper, alice.boundjid.bare, "<max>2</max>")
+    assert first == values[:2]
+    assert end["complete"] is None
+    second, _ = await page(keeper, alice.boundjid.bare, f"<max>2</max><after>{end['last']}</after>")
+    assert second == values[2:4]
+    last, _ = await page(keeper, alice.boundjid.bare, "<max>2</max><before/>")
+    assert last == values[3:]
+    none, end = await page(keeper, f"nobody@{DOMAIN}", "<max>10</max>")
+    print(first, second, last, none, end)
+    assert none == []
+    assert end["complete"] == "true"
+
+
+async def test_0352_an_inactive_client_hears_only_what_matters(contacts, alice, bob):
+    status, value = text(), text()
+    # What it sends itself, acknowledgements included, wakes it.
+    await asyncio.sleep(0.5)
+    bob.plugin["xep_0352"].send_inactive()
+    await asyncio.sleep(0.5)
+    alice.send_presence(pstatus=status)
+    alice.say(bob.boundjid.bare, "<composing xmlns='http://jabber.org/protocol/chatstates'/>")
+    await alice.ping()
+    await asyncio.sleep(0.5)
+    held = [
+        s
+        for s in bob.inbox
+        if s.findtext(f"{CLIENT}status") == status
+        or s.find("{http://jabber.org/protocol/chatstates}composing") is not None
+    ]
+    assert held == []
+    alice.say(bob.boundjid.bare, body(value))
+    await bob.body(value)
+    bob.plugin["xep_0352"].send_active()
+    await bob.take(lambda s: s.findtext(f"{CLIENT}status") == status)
+    alice.send_presence()
+
+
+async def test_0357_a_push_service_is_told_of_messages_to_who_is_away(alice, accounts, connect, carol, rosewood):
+    """The service is a client on another server, which a phone has named; it answers as a service does."""
+    pushed = asyncio.get_running_loop().create_future()
+
+    def on_push(iq):
+        iq.reply().send()
+        if not pushed.done():
+            pushed.set_result(iq.xml)
+
+    carol.register_handler(Callback("push", MatchXPath(f"{CLIENT}iq/{PUBSUB}pubsub"), on_push))
+    account = create(rosewood, "phone", DOMAIN)
+    phone = await connect(account)
+    node = text()
+    enable = f"<enable xmlns='urn:xmpp:push:0' jid='{carol.boundjid.full}' node='{node}'/>"
+    assert "urn:xmpp:push:0" in await features(phone, phone.boundjid.bare)
+    await phone.ask("set", enable)
+    await phone.logout()
+    alice.say(account.jid, body(text()))
+    push = await asyncio.wait_for(pushed, 15)
+    publish = push.find(f".//{PUBSUB}publish")
+    summary = push.find(".//{urn:xmpp:push:0}notification")
+    print(push.get("from"), publish.get("node"), summary is not None)
+    assert push.get("from") == DOMAIN
+    assert publish.get("node") == node
+    assert summary is not None
+
+
+async def test_0160_messages_wait_for_who_is_away(alice, rosewood, connect):
+    account = create(rosewood, "sleeper", DOMAIN)
+    values = [text() for _ in range(3)]
+    assert "msgoffline" in await features(alice, DOMAIN)
+    for value in values:
+        alice.say(account.jid, body(value))
+    await alice.ping()
+    sleeper = await connect(account)
+    for value in values:
+        message = await sleeper.body(value)
+        assert message.find(DELAY) is not None
+        assert message.get("from") == alice.boundjid.full
+    await sleeper.logout()
+    again = await connect(account)
+    assert [await again.count(value, 0) for value in values] == [0, 0, 0]
+
+
+async def test_0184_and_0249_pass_through(alice, bob):
+    """What concerns clients only arrives as it was sent."""
+    invitation = f"<x xmlns='jabber:x:conference' jid='room@conference.{DOMAIN}' reason='{text()}'/>"
+    alice.say(bob.boundjid.bare, invitation, kind="")
+    got = await bob.take(lambda s: s.find("{jabber:x:conference}x") is not None)
+    assert got.find("{jabber:x:conference}x").get("jid") == f"room@conference.{DOMAIN}"
+    value = text()
+    message = alice.make_message(mto=bob.boundjid.full, mbody=value, mtype="chat")
+    receipt = asyncio.get_running_loop().create_future()
+    alice.add_event_handler("receipt_received", lambda m: receipt.done() or receipt.set_result(m["receipt"]))
+    message["request_receipt"] = True
+    message.send()
+    assert await asyncio.wait_for(receipt, 10) == message["id"]
