@@ -20,7 +20,6 @@ How it survives being killed:
 from __future__ import annotations
 
 import base64
-import datetime
 import errno
 import fcntl
 import grp
@@ -72,13 +71,14 @@ def to_bytes(text):
     return text.encode("utf-8", "surrogateescape")
 
 
-def next_serial(live, today):
+def next_serial(live, now):
     """The serial number to follow `live` (None: there is none), in the arithmetic of RFC 1982.
 
-    `today` is YYYYMMDD00 (RFC 1912, section 2.2). It is taken when it is ahead of the live number, else live + 1.
+    `now` is the time in seconds since 1970, so that a host that was set up anew is ahead of what others remember of the
+    former one. It is taken when it is ahead of the live number, else live + 1.
     """
-    if live is None or 0 < (today - live) % 2**32 < 2**31:
-        return today
+    if live is None or 0 < (now - live) % 2**32 < 2**31:
+        return now
     return (live + 1) % 2**32 or 1
 
 
@@ -95,15 +95,15 @@ def find_serial(live, before, after):
     return int(match[1])
 
 
-def with_serial(content, token, live, today):
+def with_serial(content, token, live, now):
     """`content` with `token` replaced by a number: the live one when the live file is the same but for it."""
     before, after = content.split(token)
     if live is None:
-        return before + b"%d" % today + after
+        return before + b"%d" % now + after
     number = live[len(before) : len(live) - len(after)]
     if re.fullmatch(rb"\d{1,10}", number) and live == before + number + after and int(number) < 2**32:
         return live
-    return before + b"%d" % next_serial(find_serial(live, before, after), today) + after
+    return before + b"%d" % next_serial(find_serial(live, before, after), now) + after
 
 
 def locate(output, paths):
@@ -240,12 +240,12 @@ class Change:
 class ConfigTree:
     """One run on this host. The lock is held until close()."""
 
-    def __init__(self, state_dir=STATE_DIR, run_dir=RUN_DIR, check=False, diff=False, today=None):
+    def __init__(self, state_dir=STATE_DIR, run_dir=RUN_DIR, check=False, diff=False, now=None):
         self.state_dir = state_dir
         self.run_dir = run_dir
         self.check = check
         self.diff = diff
-        self.today = today or int(datetime.datetime.now(datetime.UTC).strftime("%Y%m%d00"))
+        self.now = now or int(time.time())
         self.lock = None
         self.token = os.urandom(6).hex()
         self.warnings = []
@@ -468,7 +468,7 @@ class ConfigTree:
             if entry.get("serial") or st.st_size == len(data) or self.diff:
                 old = read(path)
         if entry.get("serial"):
-            data = with_serial(data, to_bytes(entry["serial"]), old, self.today)
+            data = with_serial(data, to_bytes(entry["serial"]), old, self.now)
         if st is None:
             return Change("create", entry, st, data)
         same = old == data and stat.S_ISREG(st.st_mode)

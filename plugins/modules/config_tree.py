@@ -85,8 +85,8 @@ options:
         with fewer than four characters and numbers with fewer than six digits."
       - "C(serial) (string): a token that the text has exactly once, such as V(@SERIAL@), for which the host puts a
         serial number of the DNS. While the live file is the same but for the number, the live number stays. Otherwise
-        it is YYYYMMDD00 of today in UTC (RFC 1912, section 2.2), or the number after the live one where that would
-        not be ahead of it (RFC 1982). The live number is that of the file's SOA record, else the one on the line
+        it is the time in seconds since 1970, so that a host that was set up anew is ahead of what secondary servers
+        remember of it, or the number after the live one where that would not be ahead of it (RFC 1982). The live number is that of the file's SOA record, else the one on the line
         with the same text around it."
       - Directories above a file or link that do not exist are made, root's and with the mode V(0755), and removed again
         when the run fails.
@@ -114,9 +114,6 @@ seealso:
   - name: RFC 1982
     description: Serial number arithmetic.
     link: https://www.rfc-editor.org/rfc/rfc1982
-  - name: RFC 1912
-    description: Common DNS errors; section 2.2 has the form of serial numbers.
-    link: https://www.rfc-editor.org/rfc/rfc1912
 """
 
 EXAMPLES = r"""

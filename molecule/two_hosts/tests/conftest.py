@@ -75,11 +75,12 @@ def ansible(command: str, *arguments: str) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="session")
 def play() -> Callable[..., subprocess.CompletedProcess]:
-    """Run the scenario's playbook with other variables."""
+    """Run the scenario's playbook, or one of the collection, with other variables."""
 
-    def run(host: str, *options: str, **variables: object) -> subprocess.CompletedProcess:
+    def run(host: str, *options: str, playbook: str = "", **variables: object) -> subprocess.CompletedProcess:
         limits = ["--limit", host, "--extra-vars", json.dumps(variables), *options]
-        return ansible("ansible-playbook", str(SCENARIO / "converge.yml"), *limits)
+        what = f"magicbroccoli.xmpp.{playbook}" if playbook else str(SCENARIO / "converge.yml")
+        return ansible("ansible-playbook", what, *limits)
 
     return run
 

@@ -32,7 +32,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree imp
     with_serial,
 )
 
-TODAY = 2026031400
+NOW = 1773446400
 SECRET = "tr0ub4dor-and-3"
 
 
@@ -58,10 +58,10 @@ class Place:
         return {**entry, **attributes}
 
     def tree(self, **options):
-        return ConfigTree(str(self.state), str(self.run_dir), **{"today": TODAY, **options})
+        return ConfigTree(str(self.state), str(self.run_dir), **{"now": NOW, **options})
 
-    def apply(self, files, check=False, diff=False, today=TODAY, **payload):
-        with self.tree(check=check, diff=diff, today=today) as tree:
+    def apply(self, files, check=False, diff=False, now=NOW, **payload):
+        with self.tree(check=check, diff=diff, now=now) as tree:
             result = tree.run({"files": files, **payload})
             tree.reported()
             result["warnings"] = tree.warnings
@@ -118,22 +118,23 @@ def test_the_payload_comes_back_as_it_was_sent():
 @pytest.mark.parametrize(
     ("live", "expected"),
     [
-        (None, TODAY),
-        (0, TODAY),
-        (1, TODAY),
-        (TODAY - 1, TODAY),
-        (TODAY, TODAY + 1),
-        (TODAY + 98, TODAY + 99),
-        (TODAY + 99, TODAY + 100),  # more than a hundred a day run into tomorrow's numbers, and never back
+        (None, NOW),
+        (0, NOW),
+        (1, NOW),
+        (NOW - 1, NOW),
+        (NOW, NOW + 1),
+        (NOW + 98, NOW + 99),
+        (NOW + 99, NOW + 100),  # more than one a second, and never back
+        (2026031402, 2026031403),  # a number that was made of the day
         (3000000000, 3000000001),
-        (4294967295, TODAY),  # ahead of it in the arithmetic of RFC 1982
-        ((TODAY + 2**31) % 2**32, (TODAY + 2**31) % 2**32 + 1),  # neither ahead nor behind: the number after it
+        (4294967295, NOW),  # ahead of it in the arithmetic of RFC 1982
+        ((NOW + 2**31) % 2**32, (NOW + 2**31) % 2**32 + 1),  # neither ahead nor behind: the number after it
     ],
 )
 def test_next_serial(live, expected):
-    assert next_serial(live, TODAY) == expected
+    assert next_serial(live, NOW) == expected
     if live is not None:
-        assert 0 < (next_serial(live, TODAY) - live) % 2**32 < 2**31
+        assert 0 < (next_serial(live, NOW) - live) % 2**32 < 2**31
 
 
 def test_next_serial_passes_over_zero():
@@ -161,38 +162,38 @@ def test_find_serial(live, number):
 @pytest.mark.parametrize(
     ("live", "expected"),
     [
-        (None, b"a 2026031400 b"),
+        (None, b"a 1773446400 b"),
         (b"a 17 b", b"a 17 b"),
         (b"a 2026031407 b", b"a 2026031407 b"),
-        (b"a 99999999999 b", b"a 2026031400 b"),
-        (b"a 4294967296 b", b"a 2026031400 b"),
-        (b"a  b", b"a 2026031400 b"),
-        (b"a 1 2 b", b"a 2026031400 b"),
-        (b"a ", b"a 2026031400 b"),
-        (b"", b"a 2026031400 b"),
+        (b"a 99999999999 b", b"a 1773446400 b"),
+        (b"a 4294967296 b", b"a 1773446400 b"),
+        (b"a  b", b"a 1773446400 b"),
+        (b"a 1 2 b", b"a 1773446400 b"),
+        (b"a ", b"a 1773446400 b"),
+        (b"", b"a 1773446400 b"),
     ],
 )
 def test_with_serial(live, expected):
-    assert with_serial(b"a @S@ b", b"@S@", live, TODAY) == expected
+    assert with_serial(b"a @S@ b", b"@S@", live, NOW) == expected
 
 
 def test_a_serial_number_follows_the_file(place):
     zone = "@ SOA ns hm @SERIAL@ 1 1 1 1\n@ NS ns\nns A {}\n"
 
-    def apply(address, today=TODAY, **options):
+    def apply(address, now=NOW, **options):
         files = [place.file("zone", zone.format(address), serial="@SERIAL@")]
-        changed = place.apply(files, today=today, **options)["changed"]
+        changed = place.apply(files, now=now, **options)["changed"]
         return changed, int((place.root / "zone").read_text().split()[4])
 
-    assert apply("198.51.100.1") == (True, TODAY)
-    assert apply("198.51.100.1", TODAY + 100) == (False, TODAY)
-    assert apply("198.51.100.2") == (True, TODAY + 1)
-    assert apply("198.51.100.3", TODAY - 100) == (True, TODAY + 2)  # a clock that goes back
-    assert apply("198.51.100.4", TODAY + 100, check=True) == (True, TODAY + 2)
-    assert apply("198.51.100.4", TODAY + 100) == (True, TODAY + 100)
+    assert apply("198.51.100.1") == (True, NOW)
+    assert apply("198.51.100.1", NOW + 100) == (False, NOW)
+    assert apply("198.51.100.2") == (True, NOW + 1)
+    assert apply("198.51.100.3", NOW - 100) == (True, NOW + 2)  # a clock that goes back
+    assert apply("198.51.100.4", NOW + 100, check=True) == (True, NOW + 2)
+    assert apply("198.51.100.4", NOW + 100) == (True, NOW + 100)
     files = [place.file("zone", zone.format("198.51.100.4"), serial="@SERIAL@", mode="0600")]
     assert place.apply(files)["changed"]
-    assert "2026031500" in (place.root / "zone").read_text(), "a new mode is no new zone"
+    assert str(NOW + 100) in (place.root / "zone").read_text(), "a new mode is no new zone"
 
 
 # -- what is put in place -------------------------------------------------------------------------------------------
@@ -526,11 +527,11 @@ def test_paths_of_the_staged_tree_are_mapped_back(place, tmp_path):
 
 
 def test_the_serial_number_is_in_what_is_validated(place, tmp_path):
-    check = script(tmp_path, f'grep -q {TODAY} "$1" && ! grep -q @ "$1"\n')
+    check = script(tmp_path, f'grep -q {NOW} "$1" && ! grep -q @ "$1"\n')
     place.apply([place.file("zone", "v @S@\n", serial="@S@", validate=[check, "%s"])])
     files = [place.file("zone", "v @S@\n", serial="@S@"), place.file("other", "x")]
-    check = script(tmp_path, f'grep -q {TODAY} "$1{place.root}/zone"\n')
-    assert place.apply(files, validate_tree=[check, "%s"], today=TODAY + 100)["paths"] == [place.path("other")]
+    check = script(tmp_path, f'grep -q {NOW} "$1{place.root}/zone"\n')
+    assert place.apply(files, validate_tree=[check, "%s"], now=NOW + 100)["paths"] == [place.path("other")]
 
 
 def test_staged_files_are_checked_in_check_mode_too(place):
