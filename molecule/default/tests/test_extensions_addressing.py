@@ -10,7 +10,7 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 from clients import CLIENT, Refused
-from conftest import COMPONENTS, DOMAIN
+from conftest import COMPONENTS, DOMAIN, create
 
 ADDRESS = "http://jabber.org/protocol/address"
 LIMIT, COPIES_A_MINUTE = 25, 100
@@ -188,6 +188,22 @@ async def test_copies_are_limited_in_a_minute(connect, accounts, bob):
     # A few more than allowed are refilled while the test runs.
     assert COPIES_A_MINUTE // LIMIT <= got < rounds
     assert len(refused) == rounds - got
+
+
+async def test_large_stanzas_have_fewer_copies(connect, rosewood, bob):
+    """Of a stanza of 100 kB each copy counts as ten."""
+    sender = await connect(create(rosewood, "sender", DOMAIN))
+    text = secrets.token_hex(50_000)
+
+    async def refused(copies: int) -> str:
+        given = [to(f"{bob.boundjid.bare}/{number}") for number in range(copies)]
+        sender.say(DOMAIN, addresses(*given) + f"<body>{text}</body>", kind="headline")
+        await sender.ping()
+        return await sender.error() if any(stanza.get("type") == "error" for stanza in sender.inbox) else ""
+
+    answers = [await refused(copies) for copies in (11, 3, 3, 3, 3)]
+    print(f"{len(text)} bytes, to 11 and then to 3 addresses: {answers}")
+    assert answers == ["not-acceptable", "", "", "", "resource-constraint"]
 
 
 async def test_a_component_cannot_be_asked(alice):

@@ -14,7 +14,7 @@ PLAN = Path(__file__).parents[3] / "roles/prosody/templates/usr/local/lib/prosod
 SCRIPT = r"""
 local plan = assert(loadfile(arg[1]))()
 local function prep(jid) return not jid:find("@.*@") and jid ~= "" and jid:lower() or nil end
-local recipients, shown, text = plan(load("return " .. arg[2])(), tonumber(arg[3]), prep)
+local recipients, shown, text = plan.copies(load("return " .. arg[2])(), tonumber(arg[3]), prep)
 if not recipients then print("refused", shown, text) return end
 for _, jid in ipairs(recipients) do print("to", jid) end
 for _, address in ipairs(shown) do
@@ -132,3 +132,14 @@ def test_refusals(given, condition, text):
 def test_the_limit_is_an_option():
     assert plan([to("a@x.test"), to("b@x.test")], limit=1)[0][1] == "not-acceptable"
     assert plan([to("a@x.test")], limit=1)[0] == ["to", "a@x.test"]
+
+
+@pytest.mark.parametrize(
+    ("recipients", "size", "cost"),
+    [(1, 1, 1), (25, 10240, 25), (25, 10241, 50), (1, 262144, 26), (25, 262144, 650), (0, 100, 0)],
+)
+def test_large_copies_count_as_several(recipients, size, cost):
+    script = "print(('%d'):format(assert(loadfile(arg[1]))().cost(tonumber(arg[2]), tonumber(arg[3]))))"
+    arguments = [str(PLAN), str(recipients), str(size)]
+    done = subprocess.run(["lua5.4", "-", *arguments], input=script, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == cost

@@ -10,7 +10,8 @@
 --
 -- Works on Prosody 0.12 and 13. Load it on a domain.
 --   addressing_max_addresses      addresses in one stanza, of all types (default 25; the XEP wants 20 to 100)
---   addressing_copies_per_minute  copies that an account's stanzas may become in a minute (default 100)
+--   addressing_copies_per_minute  copies that an account's stanzas may become in a minute (default 100); one of more than
+--                                 10 kB counts as several
 
 local st = require "util.stanza";
 local cache = require "util.cache";
@@ -26,10 +27,10 @@ local presence_types = { [""] = true, unavailable = true };
 
 local throttles = cache.new(10000);
 
-local function may_send(origin, copies)
+local function may_send(origin, cost)
 	local its = throttles:get(origin.username) or throttle.create(rate, 60);
 	throttles:set(origin.username, its);
-	return its:poll(copies);
+	return its:poll(cost);
 end
 
 local function is_multicast(stanza)
@@ -57,9 +58,11 @@ local function on_sent(event)
 	-- A second block would reach the next service as it is.
 	if blocks > 1 then return refuse(event, "modify", "bad-request", "More than one list of addresses"); end
 
-	local recipients, shown, text = plan(given, limit, jid.prep);
+	local recipients, shown, text = plan.copies(given, limit, jid.prep);
 	if not recipients then return refuse(event, "modify", shown, text); end
-	if not may_send(origin, #recipients) then
+	local cost = plan.cost(#recipients, #tostring(stanza));
+	if cost > rate then return refuse(event, "modify", "not-acceptable", "Too large for so many addresses"); end
+	if not may_send(origin, cost) then
 		return refuse(event, "wait", "resource-constraint", "Too many copies; wait a minute");
 	end
 

@@ -8,7 +8,7 @@ local receives = { to = true, cc = true, bcc = true };
 
 -- given: the attributes of each address; limit: how many there may be; prep: normalises a JID, or returns nothing.
 -- Returns a list of JIDs, each once, and the attributes to show; or nil, the error's condition and its text.
-return function (given, limit, prep)
+local function copies(given, limit, prep)
 	if #given > limit then
 		return nil, "not-acceptable", ("%d addresses are more than the %d that are allowed"):format(#given, limit);
 	end
@@ -36,3 +36,10 @@ return function (given, limit, prep)
 	if not recipients[1] then return nil, "bad-request", "Nobody is left to deliver to"; end
 	return recipients, shown;
 end
+
+-- What copies of a stanza count against the limit of an account: large ones as several.
+local function cost(recipients, bytes)
+	return recipients * math.max(1, math.ceil(bytes / 10240));
+end
+
+return { copies = copies, cost = cost };
