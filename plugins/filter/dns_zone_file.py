@@ -19,7 +19,7 @@ description:
     the file can be taken for it.
   - A TLSA record whose certificate is not among the O(pins) is left out.
   - All records are checked and quoted here, with the errors of P(magicbroccoli.xmpp.dns_zones#filter).
-positional: pins
+positional: pins, accounts
 options:
   _input:
     description: The zone, with C(name), C(ttl), C(soa) and C(records).
@@ -29,6 +29,14 @@ options:
     description:
       - Path of a certificate to the SHA-256 of its public key, as 64 lower-case hexadecimal digits.
       - A list of several makes as many TLSA records, as while a key is rolled (RFC 7671, section 8.4).
+    type: dict
+    default: {}
+  accounts:
+    description:
+      - Path of a certificate to the ACME accounts that order it, with C(identities), C(uri) and C(method), as
+        M(magicbroccoli.xmpp.certificate_facts) returns them.
+      - A CAA record of that certificate whose authority has one of the identities then lets these accounts alone issue, by
+        this method (RFC 8657).
     type: dict
     default: {}
 seealso:
@@ -51,9 +59,9 @@ _value:
 """
 
 
-def dns_zone_file(zone, pins=None):
+def dns_zone_file(zone, pins=None, accounts=None):
     try:
-        return dns.dns_zone_file(zone, pins)
+        return dns.dns_zone_file(zone, pins, accounts)
     except ValueError as error:
         raise AnsibleFilterError(f"dns_zone_file: {error}") from error
 

@@ -30,7 +30,7 @@ options:
     required: true
   certificates:
     description:
-      - Path to what M(magicbroccoli.xmpp.certificate_facts) says of the certificate there, for TLSA records.
+      - Path to what M(magicbroccoli.xmpp.certificate_facts) says of the certificate there, for TLSA and CAA records.
       - A TLSA record whose certificate is not there is left out.
     type: dict
     default: {}

@@ -26,7 +26,9 @@ description:
   - SSHFP (RFC 4255) at the host, with SHA-256, for O(host_keys).
   - MX V(0 .) (RFC 7505) and TXT V(v=spf1 -all) (RFC 7208) at each name with addresses of these, so that nobody sends mail
     there or in its name. Not where O(records) have an MX or an SPF record at that name.
-  - CAA (RFC 8659) where certificate authorities are given. Wildcards are never allowed.
+  - CAA (RFC 8659) where certificate authorities are given. Wildcards are never allowed. Those of authorities without
+    parameters belong to O(certificate), so that P(magicbroccoli.xmpp.dns_zone_file#filter) can have them name the ACME
+    accounts that order it (RFC 8657).
   - There is no C(_xmppconnect), which XEP-0156 has withdrawn as unsafe. CDS is left to the name server that signs.
   - A component outside the zones, a name that is there twice, a CNAME beside other records (RFC 1034), an NS, MX or SRV whose target inside the zone
     has no address, different TTLs of one name and type (RFC 2181), a wrong name, address or number, and an unknown type

@@ -59,6 +59,10 @@ def public_key(text):
     return base64.b64decode(found[1])
 
 
+def _der(block):
+    return base64.b64decode("".join(block.splitlines()[1:-1]))
+
+
 def _moment(text):
     return datetime.datetime.strptime(text.strip(), "%Y-%m-%d %H:%M:%SZ").replace(tzinfo=datetime.UTC)
 
@@ -119,7 +123,28 @@ def waiting(path):
     return certificate, pins
 
 
-def describe(path, key=None, now=None, pins=()):
+def allowed(path):
+    """Returns the certificate that ACME accounts are for, and the accounts, from what xmpp-certificate notes of them."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            noted = json.load(stream)
+        certificate, accounts = noted["path"], noted["accounts"]
+        for account in accounts:
+            missing = {"directory", "identities", "uri", "method"} - set(account)
+            if missing:
+                raise ValueError(f"there is no {', '.join(sorted(missing))}")
+    except FileNotFoundError:
+        return None, []
+    except OSError as error:
+        raise CertificateError(f"ACME accounts {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CertificateError(
+            f"ACME accounts {path}: it is broken ({error}); remove it, and the next run of the playbook makes it anew"
+        ) from error
+    return certificate, accounts
+
+
+def describe(path, key=None, now=None, pins=(), accounts=()):
     """Returns what the module says of one certificate file."""
     try:
         with open(path, encoding="ascii", errors="replace") as stream:
@@ -145,6 +170,8 @@ def describe(path, key=None, now=None, pins=()):
             ) from error
     facts = chain[0]
     facts["pins"] = list(dict.fromkeys([facts["pin"], *pins]))
+    facts["accounts"] = list(accounts)
+    facts["chain_digest"] = hashlib.sha256(b"".join(_der(block) for block in blocks)).hexdigest()
     facts["chain_length"] = len(chain)
     facts["chain_linked"] = all(below["issuer"] == above["subject"] for below, above in itertools.pairwise(chain))
     facts["key_matches"] = key_matches(key, facts["pin"]) if key else None

@@ -6,7 +6,12 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.certificates import CertificateError, describe, waiting
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.certificates import (
+    CertificateError,
+    allowed,
+    describe,
+    waiting,
+)
 
 DOCUMENTATION = r"""
 module: certificate_facts
@@ -37,6 +42,11 @@ options:
     description:
       - File on the host with the state of a key roll, as the playbook C(roll_keys) keeps it. While there is one, the
         digests of both keys are in RV(certificates.pins).
+    type: path
+  accounts:
+    description:
+      - File on the host in which C(xmpp-certificate) notes the ACME accounts that order a certificate, for
+        RV(certificates.accounts).
     type: path
 attributes:
   check_mode:
@@ -87,6 +97,32 @@ certificates:
       type: list
       elements: str
       sample: [0c72ac70b745ac19998811b131d662c9ac69dbdbe7cb23e5b514b56664c5d3d6]
+    accounts:
+      description:
+        - The ACME accounts that order it, for CAA records (RFC 8657), by what O(accounts) says. That of a staging directory
+          comes first. Empty when there is none.
+      returned: when the file exists
+      type: list
+      elements: dict
+      contains:
+        directory:
+          description: The URL of the authority's directory (RFC 8555).
+          type: str
+        identities:
+          description: The names by which the authority knows itself in CAA records.
+          type: list
+          elements: str
+        uri:
+          description: The account's URI.
+          type: str
+        method:
+          description: How the names are validated, V(dns-01) or V(http-01).
+          type: str
+      sample:
+        - directory: https://acme-v02.api.letsencrypt.org/directory
+          identities: [letsencrypt.org]
+          uri: https://acme-v02.api.letsencrypt.org/acme/acct/1234567890
+          method: dns-01
     not_before:
       description: From when it is valid, in UTC (ISO 8601).
       returned: when the file exists
@@ -127,6 +163,11 @@ certificates:
       returned: when the file exists
       type: int
       sample: 2
+    chain_digest:
+      description: SHA-256 over all its certificates in DER, one after the other, in lower-case hexadecimal.
+      returned: when the file exists
+      type: str
+      sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     chain_linked:
       description: Whether each certificate after the first one is, by its name, the issuer of the one before.
       returned: when the file exists
@@ -147,6 +188,7 @@ def main():
             # The values are paths, not keys: nothing to hide.
             "keys": {"type": "dict", "default": {}, "no_log": False},
             "roll": {"type": "path"},
+            "accounts": {"type": "path"},
         },
         supports_check_mode=True,
     )
@@ -158,7 +200,16 @@ def main():
             module.fail_json(msg=f"keys: {key!r} for {path!r} is not a path; write that of the private key's file")
     try:
         rolled, pins = waiting(module.params["roll"]) if module.params["roll"] else (None, [])
-        certificates = {path: describe(path, keys.get(path), pins=pins if path == rolled else ()) for path in paths}
+        ordered, accounts = allowed(module.params["accounts"]) if module.params["accounts"] else (None, [])
+        certificates = {
+            path: describe(
+                path,
+                keys.get(path),
+                pins=pins if path == rolled else (),
+                accounts=accounts if path == ordered else (),
+            )
+            for path in paths
+        }
     except CertificateError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, certificates=certificates)

@@ -242,6 +242,8 @@ def check_record(record, zone):
         checked["certificate"] = checks.text(certificate, "the path of a certificate", "/etc/ssl/fullchain.pem")
     if kind == "TLSA" and (PIN in data) != (certificate is not None):
         raise ValueError(f"{name} TLSA: {PIN} and a certificate belong together; write both or none")
+    if kind not in ("TLSA", "CAA") and certificate is not None:
+        raise ValueError(f"{name} {kind}: no certificate belongs to it; leave it out")
     return checked
 
 
@@ -425,7 +427,9 @@ def dns_zones(
         )
         for apex in apexes:
             for issuer in issuers or [";"]:
-                add(apex, "CAA", f'0 issue "{issuer}"')
+                # An issuer with parameters of its own is the operator's decision.
+                bound = {"certificate": certificate} if certificate is not None and ";" not in issuer else {}
+                add(apex, "CAA", f'0 issue "{issuer}"', **bound)
             add(apex, "CAA", '0 issuewild ";"')
     mail = set()
     for number, item in _items("records", records, "name, type and data"):
@@ -548,29 +552,66 @@ def _pins(pins):
     return checked
 
 
-def zone_records(zone, pins=None):
+def _accounts(accounts):
+    """Returns the ACME accounts that order each certificate."""
+    accounts = {} if accounts is None else accounts
+    if not isinstance(accounts, Mapping):
+        raise ValueError(
+            f"accounts: {accounts!r} is not a dictionary; write the path of a certificate and its accounts"
+        )
+    for path, several in accounts.items():
+        for _number, account in _items(f"accounts: {path}", several, "identities, uri and method"):
+            uri, method = account.get("uri"), account.get("method")
+            if not isinstance(uri, str) or not re.fullmatch(r"[a-z]+:[!#-:<-\[\]-~]+", uri):
+                raise ValueError(f"accounts: {uri!r} for {path!r} is not the URI of an ACME account")
+            if method not in ("dns-01", "http-01"):
+                raise ValueError(f"accounts: {method!r} for {path!r} is not a method; write dns-01 or http-01")
+    return accounts
+
+
+def _issuers(data, accounts):
+    """Returns what a CAA record becomes that lets these accounts alone order (RFC 8657)."""
+    flags, tag, value = _fields(data, 3, '0 issue "ca.example.net"')
+    issuer = value.strip('"')
+    ours = [account for account in accounts if tag == "issue" and issuer in account["identities"]]
+    return [
+        _caa(f'{flags} {tag} "{issuer}; accounturi={account["uri"]}; validationmethods={account["method"]}"')
+        for account in ours
+    ] or [data]
+
+
+def zone_records(zone, pins=None, accounts=None):
     """Returns the zone's name, its TTL, and its records with their data as in a zone file: name, TTL or nothing, type, data."""
     if not isinstance(zone, Mapping):
         raise ValueError(f"{zone!r} is not a zone; write a dictionary with name, ttl, soa and records")
     name = named("name", checks.domain_name, zone.get("name"))
-    pins = _pins(pins)
+    pins, accounts = _pins(pins), _accounts(accounts)
     ttl = named("ttl", checks.ttl, zone.get("ttl"))
     rows = []
     for record in check_records(zone.get("records"), name):
         data = presentation(record["type"], record["data"], name)
         # While a key is rolled, its record and that of the next one are there, side by side (RFC 7671, section 8.4).
-        several = (
-            [data.replace(PIN, pin) for pin in pins.get(record["certificate"], ())]
-            if "certificate" in record
-            else [data]
-        )
+        several = [data]
+        if "certificate" in record and record["type"] == "CAA":
+            several = _issuers(data, accounts.get(record["certificate"], ()))
+        elif "certificate" in record:
+            several = [data.replace(PIN, pin) for pin in pins.get(record["certificate"], ())]
         rows += [(record["name"], record.get("ttl"), record["type"], one) for one in dict.fromkeys(several)]
     return name, ttl, rows
 
 
-def dns_zone_file(zone, pins=None):
+def of_certificates(certificates):
+    """Returns what zones need of what certificate_facts says: the digests and the accounts of each certificate."""
+    there = {path: facts for path, facts in (certificates or {}).items() if facts["present"]}
+    return (
+        {path: facts["pins"] for path, facts in there.items()},
+        {path: facts.get("accounts", ()) for path, facts in there.items()},
+    )
+
+
+def dns_zone_file(zone, pins=None, accounts=None):
     """Returns the text of a zone's file."""
-    name, ttl, rows = zone_records(zone, pins)
+    name, ttl, rows = zone_records(zone, pins, accounts)
     lines = [f"$ORIGIN {name}.", f"$TTL {ttl}", f"@ IN SOA {_soa(zone.get('soa'))}"]
     for owner, own_ttl, kind, data in rows:
         lines.append(f"{owner} {'' if own_ttl is None else f'{own_ttl} '}IN {kind} {data}")
@@ -583,10 +624,10 @@ def dns_zone_files(zones, directory, certificates=None, group="bind"):
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{name!r} is there twice; put all records into one zone")
-    pins = {path: facts["pins"] for path, facts in (certificates or {}).items() if facts["present"]}
+    pins, accounts = of_certificates(certificates)
     return {
         f"{directory}/{zone['name']}.zone": {
-            "content": dns_zone_file(zone, pins),
+            "content": dns_zone_file(zone, pins, accounts),
             "serial": SERIAL,
             "group": group,
             "mode": "0640",

@@ -27,10 +27,10 @@ def _absent(records):
 
 def dns_records(zones, certificates=None, nameservers=True):
     """Returns each zone's records with absolute names, as a text to paste, and what must not be beside them."""
-    pins = {path: facts["pins"] for path, facts in (certificates or {}).items() if facts["present"]}
+    pins, accounts = dns.of_certificates(certificates)
     made = []
     for zone in zones:
-        apex, ttl, rows = dns.zone_records(zone, pins)
+        apex, ttl, rows = dns.zone_records(zone, pins, accounts)
         records = [
             {
                 "name": apex if owner == "@" else f"{owner}.{apex}",

@@ -18,7 +18,7 @@ import testinfra
 TOP = Path(__file__).resolve().parents[3]
 LAB = TOP / ".cache/lab"
 DOMAIN, HOSTNAME = "acme.test", "maple.acme.test"
-NAMES = [DOMAIN, "conference.acme.test", "proxy.acme.test", "upload.acme.test"]
+NAMES = [DOMAIN, *(f"{kind}.{DOMAIN}" for kind in ("conference", "proxy", "search", "upload"))]
 PORTS = {
     5222: f"-starttls xmpp -xmpphost {DOMAIN}",
     5223: "",

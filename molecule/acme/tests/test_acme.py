@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 
@@ -144,32 +145,45 @@ def test_an_authority_whose_own_certificate_nobody_vouches_for(maple):
     assert "CERTIFICATE_VERIFY_FAILED" in result.stderr
 
 
-@pytest.fixture
-def caa(authority):
-    """The same authority, with a directory that says by which name CAA records know it; pebble itself has no CAA."""
-    authority.out(
-        "mkdir -p /run/caa && cd /run/caa && for name in letsencrypt.org other.test; do"
-        " curl -sk https://authority.test:14000/dir | python3 -c"
-        ' \'import json, sys; d = json.load(sys.stdin); d["meta"]["caaIdentities"] = sys.argv[1:]; print(json.dumps(d))\''
-        " $name > $name; done; systemd-run -q --unit caa-directory -p WorkingDirectory=/run/caa"
-        " openssl s_server -quiet -accept 14002 -WWW -cert_chain /etc/ssl/authority/fullchain.pem"
-        " -cert /etc/ssl/authority/fullchain.pem -key /etc/ssl/authority/privkey.pem; sleep 1"
-    )
-    yield "https://authority.test:14002"
-    authority.out("systemctl stop caa-directory")
+@pytest.mark.usefixtures("unchanged")
+def test_a_caa_that_forbids(maple):
+    """The control is every other order: it is the CAA that makes the difference."""
+    result = renew(maple, directory="https://authority.test:14002/other.test")
+    assert result.rc == 1
+    assert "the CAA records of acme.test let 'letsencrypt.org; accounturi=" in result.stderr
+    assert "issue, and the authority is other.test, by dns-01 for the account https://" in result.stderr
+
+
+def test_caa_records_name_the_account(maple, authority):
+    """From before the first issue on (RFC 8657)."""
+    accounts = maple.out("cat /etc/letsencrypt/accounts/authority.test:14002/letsencrypt.org/*/regr.json")
+    uri = json.loads(accounts)["uri"]
+    records = set(authority.out(f"dig +short @198.51.100.80 {DOMAIN} CAA").splitlines())
+    print(records)
+    assert records == {f'0 issue "letsencrypt.org; accounturi={uri}; validationmethods=dns-01"', '0 issuewild ";"'}
+    changes = maple.out("cat /var/lib/bind/zones/acme.test.zone")
+    assert changes.count("CAA") == 2
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_a_caa_that_forbids(maple, caa):
-    result = renew(maple, directory=f"{caa}/other.test")
+def test_another_account_is_refused_before_it_is_counted(maple):
+    """As after a host was rebuilt without its account, or by somebody who has taken over the name server."""
+    folder = "/etc/letsencrypt/accounts/authority.test:14002"
+    maple.out(f"mv {folder} /run/accounts")
+    try:
+        result = renew(maple)
+    finally:
+        maple.out(f"rm -rf {folder}; mv /run/accounts {folder}")
     assert result.rc == 1
-    assert "the CAA records of acme.test let 'letsencrypt.org' issue, and the authority is other.test" in result.stderr
+    assert "the CAA records of acme.test let 'letsencrypt.org; accounturi=" in result.stderr
+    assert "run the playbook, which publishes the account" in result.stderr
 
 
-def test_a_caa_that_allows(maple, caa):
-    """The control: it is the CAA that made the difference."""
-    assert renew(maple, directory=f"{caa}/letsencrypt.org").rc == 0
-    assert renew(maple).rc == 0
+@pytest.mark.usefixtures("unchanged")
+def test_another_method_is_refused(maple):
+    result = renew(maple, challenge="http-01")
+    assert result.rc == 1
+    assert "validationmethods=dns-01' issue, and the authority is letsencrypt.org, by http-01 for" in result.stderr
 
 
 @pytest.mark.usefixtures("unchanged")
@@ -180,7 +194,8 @@ def test_a_bind_that_is_down(maple):
     finally:
         maple.out("systemctl start named")
     assert result.rc == 1
-    assert "127.0.0.1 does not answer for _acme-challenge.acme.test" in result.stderr
+    assert "127.0.0.1#53: connection refused" in result.stderr
+    assert "the resolver does not tell the CAA records of acme.test: SERVFAIL" in result.stderr
 
 
 @pytest.mark.usefixtures("unchanged")
@@ -218,7 +233,7 @@ def test_a_deploy_that_does_not_reach_every_port_is_taken_back(maple, breaks, me
 def test_the_journal_has_the_reason(maple):
     maple.out("cp /etc/xmpp/certificate.json /run/right.json")
     try:
-        maple.out("sed -i s/14000/14009/ /etc/xmpp/certificate.json")
+        maple.out("sed -i s/14002/14009/ /etc/xmpp/certificate.json")
         assert maple.run("systemctl start xmpp-certificate.service").rc != 0
         assert "The certificate stays as it is: " in maple.out("journalctl -q -o cat -u xmpp-certificate -n 8")
     finally:

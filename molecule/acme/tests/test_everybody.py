@@ -12,7 +12,7 @@ import signal
 import time
 
 import pytest
-from conftest import DOMAIN, HOSTNAME, NAMES, PORTS, play, playbook, renew, served
+from conftest import DOMAIN, HOSTNAME, PORTS, play, playbook, renew, served
 
 RESULT = "/run/everybody.json"
 DAEMONS = "systemctl show -p MainPID prosody nginx named"
@@ -70,7 +70,8 @@ def before(maple, authority, everybody):
 def records(authority) -> list[str]:
     """The digests of the TLSA records, the same at every port."""
     answers = {authority.out(f"dig +short @198.51.100.80 _{port}._tcp.{HOSTNAME} TLSA | sort") for port in PORTS} | {
-        authority.out(f"dig +short @198.51.100.80 _443._tcp.{name} TLSA | sort") for name in (DOMAIN, NAMES[3])
+        authority.out(f"dig +short @198.51.100.80 _443._tcp.{name} TLSA | sort")
+        for name in (DOMAIN, f"upload.{DOMAIN}")
     }
     assert len(answers) == 1
     return ["".join(line.split()).lower().removeprefix("311") for line in answers.pop().splitlines()]

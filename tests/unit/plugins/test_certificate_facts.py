@@ -7,6 +7,7 @@ import hashlib
 import io
 import ipaddress
 import json
+import ssl
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
@@ -82,15 +83,14 @@ def test_everything_it_says(tmp_path, key, other):
         x509.RFC822Name("hostmaster@example.org"),
     ]
     path = tmp_path / "fullchain.pem"
-    path.write_text(
-        "leading text\n"
-        + certificate(key, "Bröccoli, Inc", "Example CA", names, other)
-        + certificate(other, "Example CA")
-    )
+    blocks = [certificate(key, "Bröccoli, Inc", "Example CA", names, other), certificate(other, "Example CA")]
+    path.write_text("leading text\n" + "".join(blocks))
     assert certificates.describe(str(path), now=END - datetime.timedelta(days=30, hours=5)) == {
         "present": True,
         "pin": digest(key),
         "pins": [digest(key)],
+        "accounts": [],
+        "chain_digest": hashlib.sha256(b"".join(map(ssl.PEM_cert_to_DER_cert, blocks))).hexdigest(),
         "not_before": "2025-01-01T00:00:00Z",
         "not_after": "2025-04-01T12:30:05Z",
         "days_left": 30,
@@ -142,6 +142,47 @@ def test_a_broken_state_of_a_roll_is_named(tmp_path, text, capsys, monkeypatch):
     result = run_module({"paths": ["/none"], "roll": str(tmp_path / "state.json")}, capsys, monkeypatch)
     assert result["msg"].startswith(f"state of a key roll {tmp_path}/state.json: it is broken (")
     assert result["msg"].endswith("; restore it, or remove its folder to give the roll up")
+
+
+ACCOUNT = {
+    "directory": "https://ca.test/dir",
+    "identities": ["ca.test"],
+    "uri": "https://ca.test/1",
+    "method": "dns-01",
+}
+
+
+def test_the_accounts_that_order_it(tmp_path, key, capsys, monkeypatch):
+    path, noted = str(tmp_path / "cert.pem"), str(tmp_path / "accounts.json")
+    (tmp_path / "cert.pem").write_text(certificate(key))
+
+    def accounts():
+        found = run_module({"paths": [path], "accounts": noted}, capsys, monkeypatch)
+        return found["certificates"][path]["accounts"]
+
+    assert accounts() == []
+    (tmp_path / "accounts.json").write_text(json.dumps({"path": path, "accounts": [ACCOUNT]}))
+    assert accounts() == [ACCOUNT]
+    (tmp_path / "accounts.json").write_text(json.dumps({"path": "/another", "accounts": [ACCOUNT]}))
+    assert accounts() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "Expecting"),
+        ("[]", "list indices"),
+        ('{"path": "/a", "accounts": [{"directory": "x", "uri": "y"}]}', "there is no identities, method"),
+        ('{"path": "/a", "accounts": [1]}', "not iterable"),
+    ],
+)
+def test_broken_accounts_are_named(tmp_path, text, message, capsys, monkeypatch):
+    (tmp_path / "accounts.json").write_text(text)
+    result = run_module({"paths": ["/none"], "accounts": str(tmp_path / "accounts.json")}, capsys, monkeypatch)
+    assert (
+        result["msg"].startswith(f"ACME accounts {tmp_path}/accounts.json: it is broken (") and message in result["msg"]
+    )
+    assert result["msg"].endswith("; remove it, and the next run of the playbook makes it anew")
 
 
 def test_without_names_self_signed_and_expired(tmp_path, key):

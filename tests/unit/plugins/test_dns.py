@@ -566,6 +566,69 @@ def test_while_a_key_is_rolled_each_record_names_both():
     assert files["/zones/example.org.zone"]["content"] == dns_zone_file(made, pins={PATH: [PIN, following]})
 
 
+URI = "https://ca.example.net/acct/7"
+
+
+def account(**changes):
+    return {
+        "directory": "https://ca.example.net/",
+        "identities": ["letsencrypt.org"],
+        "uri": URI,
+        "method": "dns-01",
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ("accounts", "expected"),
+    [
+        ([], {'"letsencrypt.org"'}),
+        ([account()], {f'"letsencrypt.org; accounturi={URI}; validationmethods=dns-01"'}),
+        ([account(method="http-01")], {f'"letsencrypt.org; accounturi={URI}; validationmethods=http-01"'}),
+        (
+            [account(identities=["x.test", "letsencrypt.org"])],
+            {f'"letsencrypt.org; accounturi={URI}; validationmethods=dns-01"'},
+        ),
+        (
+            [account(uri=f"{URI}0"), account()],
+            {f'"letsencrypt.org; accounturi={uri}; validationmethods=dns-01"' for uri in (URI, f"{URI}0")},
+        ),
+        # Another authority's account says nothing of this one.
+        ([account(identities=["other.test"])], {'"letsencrypt.org"'}),
+        ([account(identities=[])], {'"letsencrypt.org"'}),
+    ],
+)
+def test_caa_records_name_the_account(accounts, expected):
+    mine = {"name": "www", "type": "CAA", "data": '0 issue "letsencrypt.org"'}
+    authorities = ["letsencrypt.org", "my.test; validationmethods=dns-01"]
+    made = zone(mine, certificate_authorities=authorities, certificate=PATH)
+    found = load(dns_zone_file(made, {PATH: PIN}, {PATH: accounts}))
+    rest = {'0 issuewild ";"', '0 issue "my.test; validationmethods=dns-01"'}
+    assert found["@", "CAA"] == rest | {f"0 issue {value}" for value in expected}
+    # The operator's own records stay as they are: they may be for another host.
+    assert found["www", "CAA"] == {'0 issue "letsencrypt.org"'}
+    facts = {PATH: {"present": True, "pins": [PIN], "accounts": accounts}}
+    files = dns_zone_files([made], "/zones", facts)
+    assert files["/zones/example.org.zone"]["content"] == dns_zone_file(made, {PATH: PIN}, {PATH: accounts})
+
+
+@pytest.mark.parametrize(
+    ("accounts", "message"),
+    [
+        ([], "accounts: [] is not a dictionary; write the path of a certificate and its accounts"),
+        ({PATH: URI}, f"accounts: {PATH}: '{URI}' is not a list"),
+        ({PATH: [account(uri="https://ca.test/a;b")]}, "'https://ca.test/a;b' for '/"),
+        ({PATH: [account(uri='https://ca.test/"')]}, "is not the URI of an ACME account"),
+        ({PATH: [account(uri="https://ca.test/ü")]}, "is not the URI of an ACME account"),
+        ({PATH: [account(uri="https://ca.test/a\nb")]}, "is not the URI of an ACME account"),
+        ({PATH: [account(uri=None)]}, "None for '/"),
+        ({PATH: [account(method="tls-alpn-01")]}, "'tls-alpn-01' for"),
+    ],
+)
+def test_wrong_accounts(accounts, message):
+    with pytest.raises(AnsibleFilterError, match="^dns_zone_file: .*" + re.escape(message)):
+        dns_zone_file(zone(certificate_authorities=["letsencrypt.org"], certificate=PATH), {}, accounts)
+
+
 def secret(length):
     return base64.b64encode(bytes(range(length))).decode()
 

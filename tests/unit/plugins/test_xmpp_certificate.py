@@ -24,6 +24,7 @@ import pytest
 PROGRAM = Path(__file__).parents[3] / "roles/certificates/templates/usr/local/sbin/xmpp-certificate"
 NAMES = ["example.org", "conference.example.org"]
 DIRECTORY = "https://acme.example.net/directory"
+ACCOUNT = "https://acme.example.net/account/7"
 NOW = datetime.datetime.now(datetime.UTC)
 
 
@@ -65,7 +66,7 @@ def program(tmp_path, monkeypatch):
     loader = importlib.machinery.SourceFileLoader("xmpp_certificate", str(PROGRAM))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("xmpp_certificate", loader))
     loader.exec_module(module)
-    for name in ("CONFIG", "STATE", "ROLL", "LOCK", "HOOKS", "SENDMAIL"):
+    for name in ("CONFIG", "STATE", "ROLL", "OFFERED", "ACCOUNTS", "CERTBOT_ACCOUNTS", "LOCK", "HOOKS", "SENDMAIL"):
         monkeypatch.setattr(module, name, str(tmp_path / name))
     monkeypatch.setattr(module, "PROVE_SECONDS", 0.2)
     # Who runs the tests need not be root.
@@ -184,7 +185,7 @@ def test_what_the_authority_sent_is_checked(program, config, authority, keys):
         "comes without a chain": authority(key, chain=False),
         "does not belong to the key": authority(keys[1]),
         "lacks conference.example.org": authority(key, names=NAMES[:1]),
-        "certificate 2 of 2 that the authority sent": good.split("-----END CERTIFICATE-----")[0]
+        "certificate 2 of 2 that was sent": good.split("-----END CERTIFICATE-----")[0]
         + "-----END CERTIFICATE-----\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     }
     for message, chain in wrong.items():
@@ -223,7 +224,10 @@ def test_what_a_name_server_does_not_know_the_resolver_is_asked_for(program, con
     answers["@127.0.0.1"] = dig(status="NXDOMAIN")
     assert program.look_up(config, "example.org", "NS") == []
     answers |= {"@127.0.0.1": dig(status="REFUSED"), "+noall": dig(status="SERVFAIL")}
-    with pytest.raises(program.Refused, match=r"^the resolver does not tell the NS records of example\.org: SERVFAIL$"):
+    with pytest.raises(
+        program.Refused,
+        match=r"^127.0.0.1 does not tell .*: REFUSED; the resolver does not tell the NS records of example\.org: SERVFAIL$",
+    ):
         program.look_up(config, "example.org", "NS")
     with pytest.raises(program.Refused, match=r"^192\.0\.2\.1 does not tell the NS .*: no answer$"):
         monkeypatch.setattr(program, "run", lambda *_, **__: "")
@@ -249,12 +253,77 @@ def test_caa(program, config, monkeypatch, records, refused):
     monkeypatch.setattr(
         program, "run", lambda command, **_: dig(*(f"CAA {text}" for text in records.get(command[-2], [])))
     )
-    program.check_caa(config, [])
+    program.check_caa(config, [], ACCOUNT)
     if refused is None:
-        program.check_caa(config, ["ca.example.net"])
+        program.check_caa(config, ["ca.example.net"], ACCOUNT)
         return
     with pytest.raises(program.Refused, match=re.escape(refused)):
-        program.check_caa(config, ["ca.example.net"])
+        program.check_caa(config, ["ca.example.net"], ACCOUNT)
+
+
+@pytest.mark.parametrize(
+    ("value", "permitted"),
+    [
+        ("ca.example.net", True),
+        (" ca.example.net ; ", True),
+        (f"ca.example.net; accounturi={ACCOUNT}", True),
+        (f"ca.example.net;accounturi={ACCOUNT};validationmethods=http-01,dns-01", True),
+        ("ca.example.net; other=1", True),
+        (f"ca.example.net; accounturi={ACCOUNT}0", False),
+        ("ca.example.net; accounturi=", False),
+        ("ca.example.net; validationmethods=http-01", False),
+        (f"ca.example.net; validationmethods=http-01; accounturi={ACCOUNT}", False),
+        ("other.test", False),
+        (f"other.test; accounturi={ACCOUNT}", False),
+        ("", False),
+    ],
+)
+def test_who_may_issue_by_caa(program, config, monkeypatch, value, permitted):
+    """RFC 8657: the account and the method count, where a record names them."""
+    assert program.permits(value, ["ca.example.net"], ACCOUNT, "dns-01") is permitted
+    monkeypatch.setattr(program, "run", lambda command, **_: dig(f'CAA 0 issue "{value}"'))
+    if permitted:
+        program.check_caa(config, ["ca.example.net"], ACCOUNT)
+        return
+    with pytest.raises(program.Refused) as refused:
+        program.check_caa(config, ["ca.example.net"], ACCOUNT)
+    assert f"the authority is ca.example.net, by dns-01 for the account {ACCOUNT}; " in str(refused.value)
+
+
+def test_the_account_is_made_once_and_noted(program, config, monkeypatch):
+    asked = []
+
+    def certbot(_config, *arguments):
+        asked.append(arguments)
+        place = arguments[-1].removeprefix("https://")
+        folder = Path(program.CERTBOT_ACCOUNTS) / place / f"{len(asked):032x}"
+        folder.mkdir(parents=True)
+        (folder / "regr.json").write_text(json.dumps({"body": {}, "uri": f"{ACCOUNT}{len(asked)}"}))
+
+    monkeypatch.setattr(program, "certbot", certbot)
+    monkeypatch.setattr(program, "caa_identities", lambda *_: ["ca.example.net"])
+    config["staging_directory"] = "https://try.example.net/directory"
+    for _ in range(2):
+        program.register(config)
+    assert asked == [("register", "--server", "https://try.example.net/directory"), ("register", "--server", DIRECTORY)]
+    noted = json.loads(Path(program.ACCOUNTS).read_text())
+    assert noted["path"] == config["path"]
+    assert [(item["directory"], item["uri"]) for item in noted["accounts"]] == [
+        ("https://try.example.net/directory", f"{ACCOUNT}1"),
+        (DIRECTORY, f"{ACCOUNT}2"),
+    ]
+    certbot(config, DIRECTORY)
+    with pytest.raises(program.Refused, match="acme.example.net/directory holds 2 accounts; leave the one"):
+        program.account(config, DIRECTORY)
+
+
+def test_an_authority_that_registers_nobody(program, config, monkeypatch):
+    def refuses(*_):
+        raise program.Refused("the terms have changed")
+
+    monkeypatch.setattr(program, "certbot", refuses)
+    with pytest.raises(program.Refused, match=f"^{DIRECTORY} registers no account: the terms have changed$"):
+        program.account(config, DIRECTORY)
 
 
 def test_the_nearest_caa_records_count(program, config, monkeypatch):
@@ -264,7 +333,7 @@ def test_the_nearest_caa_records_count(program, config, monkeypatch):
         program, "run", lambda command, **_: dig(*(f"CAA {text}" for text in records.get(command[-2], [])))
     )
     config["names"] = ["conference.example.org"]
-    program.check_caa(config, ["ca.example.net"])
+    program.check_caa(config, ["ca.example.net"], ACCOUNT)
 
 
 CERTBOT = [
@@ -339,6 +408,7 @@ def test_an_order_is_made_of_our_own_request(program, config, monkeypatch, autho
     monkeypatch.setattr(program, "run", run)
     config |= {"challenge": "http-01", "ca_bundle": "/etc/xmpp/acme-ca.pem", "staging_directory": "https://try.test/"}
     monkeypatch.setattr(program, "caa_identities", lambda *_: [])
+    monkeypatch.setattr(program, "account", lambda *_: ACCOUNT)
     assert program.keep(config).startswith("issued: valid until ")
     assert seen == [("https://try.test/", "/etc/xmpp/acme-ca.pem"), (DIRECTORY, "/etc/xmpp/acme-ca.pem")]
     assert program.keep(config).startswith("unchanged: ")
@@ -471,6 +541,43 @@ def test_a_hook_that_fails_brings_the_old_one_back(program, config, authority, m
         program.deploy(config, new)
     assert calls == [new, old]
     assert Path(config["path"]).read_text() == old
+
+
+def test_a_chain_from_elsewhere(program, config, servers, authority, monkeypatch, capsys):
+    """Of a private authority, or the operator's own: proven as one by ACME is."""
+    config["provider"] = "private_ca"
+    Path(program.CONFIG).write_text(json.dumps(config))
+    Path(program.OFFERED).write_text(authority(config["key_path"]))
+    monkeypatch.setattr(program, "hooks", lambda: [server.reload() for server in servers])
+    monkeypatch.setattr(sys, "argv", ["xmpp-certificate", "--deploy"])
+    assert program.main() == 0
+    ports = ", ".join(str(server.port) for server in servers)
+    assert capsys.readouterr().out == f"deployed: served by ports {ports}\n"
+    first = Path(program.OFFERED).read_text()
+    assert Path(config["path"]).read_text() == first
+    assert not Path(program.STATE).exists()
+    monkeypatch.setattr(program, "hooks", lambda: servers[0].reload())
+    for chain, message in (
+        (authority(config["key_path"]), f"port {servers[1].port} serves another one; the old one is in place again"),
+        (authority(config["key_path"], chain=False), "what was sent comes without a chain"),
+        ("", "what was sent holds no certificate"),
+    ):
+        Path(program.OFFERED).write_text(chain)
+        assert program.main() == 1
+        assert message in capsys.readouterr().err
+        assert Path(config["path"]).read_text() == first
+
+
+def test_the_first_chain_from_elsewhere(program, config, authority, monkeypatch, capsys):
+    Path(program.CONFIG).write_text(json.dumps(config))
+    Path(program.OFFERED).write_text(authority(config["key_path"]))
+    ran = []
+    monkeypatch.setattr(program, "hooks", lambda: ran.append(True))
+    monkeypatch.setattr(sys, "argv", ["xmpp-certificate", "--deploy"])
+    assert program.main() == 0
+    assert capsys.readouterr().out == "deployed: the first one\n" and ran == [True]
+    assert Path(config["path"]).read_text() == Path(program.OFFERED).read_text()
+    assert stat(config["path"]) == 0o640
 
 
 def test_the_operator_gets_the_reason(program, config, authority, monkeypatch, capsys, tmp_path):
