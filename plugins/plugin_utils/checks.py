@@ -134,6 +134,22 @@ def bare_jid(value):
     return str(value)
 
 
+def account_name(value):
+    """What is before the '@' of an account, in lower case (RFC 7622)."""
+    text(value, "an account's name", "juliet")
+    try:
+        return bare_jid(f"{value}@example.org").partition("@")[0]
+    except ValueError as error:
+        raise ValueError(f"{str(value)!r} is not an account's name; write for example 'juliet'") from error
+
+
+def password_length(value):
+    """How many characters a password needs at least. Fewer than 8 are guessed."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 8 <= value <= 128:
+        raise ValueError(f"{value!r} is no length of passwords; write a number from 8 to 128, for example 10")
+    return int(value)
+
+
 def ca_domain(value):
     """A CAA issuer: a domain, with parameters after semicolons if any (RFC 8659, RFC 8657)."""
     text(value, "a certificate authority's domain", "letsencrypt.org")
@@ -486,6 +502,10 @@ FORMATS = {
     "bind_catalog": or_empty(domain_name),
     "bind_transfer_key_name": key_name,
     "bind_transfer_secret": tsig_secret,
+    "prosody_invite_days": positive,
+    "prosody_registration_min_password": password_length,
+    "prosody_registration_reserved": list_of(account_name, "account names", "['chief']"),
+    "prosody_registration_per_hour": positive,
     "prosody_turn_host": domain_name,
     "prosody_turn_secret": file_path,
     "prosody_turn_secret_group": system_group,

@@ -1,0 +1,512 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may make an account, on the page and in an app, and who may not."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+import shlex
+import subprocess
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+from types import SimpleNamespace
+from urllib.parse import quote
+
+import pytest
+from clients import SECONDS, Client, Refused, condition
+from conftest import (
+    ADDRESS,
+    CA,
+    DOMAIN,
+    DOMAINS,
+    EXTRA,
+    HOSTNAME,
+    HOSTS,
+    INVENTORY,
+    LOOP,
+    SCENARIO,
+    TOP,
+    Account,
+    create,
+)
+from slixmpp.exceptions import IqError
+
+ADMINS = {DOMAIN: "admin", EXTRA: "gardener"}
+REGISTER = "jabber:iq:register"
+COMMANDS = "http://jabber.org/protocol/commands"
+INVITE = "urn:xmpp:invite#invite"
+CREATE_ACCOUNT = "urn:xmpp:invite#create-account"
+HEADERS = {
+    "content-security-policy": "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "cache-control": "no-store",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+ATTACK = "\"><script>alert(1)</script>'{name}%s"
+
+
+class Page(HTMLParser):
+    """What of a page the tests look at."""
+
+    def __init__(self, text: str):
+        super().__init__(convert_charrefs=True)
+        self.lang, self.fields, self.labels, self.links, self.wrong, self.tags = "", {}, set(), [], {}, []
+        self.heading = self.text = self._within = ""
+        self._style = None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self._within, self._style = tag, attrs
+        self.tags.append((tag, attrs))
+        if tag == "html":
+            self.lang = attrs.get("lang", "")
+        if tag == "input":
+            self.fields[attrs["name"]] = attrs
+        if tag == "label":
+            self.labels.add(attrs["for"])
+        if tag == "a":
+            self.links.append(attrs["href"])
+
+    def handle_data(self, data):
+        self.text += data
+        if self._within == "h1":
+            self.heading += data.strip()
+        if self._within == "p" and self._style.get("class") == "wrong" and data.strip():
+            self.wrong[self._style.get("id", "form").removesuffix("-hint")] = data.strip()
+
+
+class Browser:
+    """A browser without JavaScript, by curl on internet.test."""
+
+    def __init__(self, internet, options: str = "--ipv4", domain: str = DOMAIN):
+        self.internet, self.domain = internet, domain
+        self.jar = f"/tmp/jar-{secrets.token_hex(6)}"
+        self.options = f"{options} --cookie {self.jar} --cookie-jar {self.jar}"
+
+    def ask(self, url: str, options: str = "", body: str | None = None):
+        # The body by standard input, as the password is in it.
+        data = "" if body is None else "--data @-"
+        text = self.internet.out(
+            f"curl --silent --show-error --include --max-time 10 {self.options} {options} {data} {shlex.quote(url)}",
+            stdin=body,
+        )
+        head, _, body = text.replace("\r\n", "\n").partition("\n\n")
+        status, *lines = head.split("\n")
+        headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines)}
+        return SimpleNamespace(status=int(status.split()[1]), headers=headers, body=body, page=Page(body))
+
+    def open(self, token: str | None = None, options: str = ""):
+        return self.ask(f"https://{self.domain}/register/" + (f"?t={quote(token)}" if token else ""), options)
+
+    def submit(self, shown, options: str = "", **typed: str):
+        """Fills in the form and sends it."""
+        values = {name: field.get("value", "") for name, field in shown.page.fields.items()} | typed
+        body = "&".join(f"{name}={quote(value, safe='')}" for name, value in values.items())
+        return self.ask(f"https://{self.domain}/register/", options, body)
+
+
+@pytest.fixture
+def browser(internet):
+    return Browser(internet)
+
+
+@pytest.fixture
+def invite(rosewood):
+    """The token of a new invitation."""
+
+    def make(whom: str = DOMAIN) -> str:
+        link = rosewood.out(f"xmpp-invite {whom}")
+        prefix = f"https://{whom.rpartition('@')[2]}/register/?t="
+        assert re.fullmatch(re.escape(prefix) + r"[\w-]{16,}", link), link
+        return link.removeprefix(prefix)
+
+    return make
+
+
+def newcomer(name: str = "new", domain: str = DOMAIN) -> Account:
+    return Account(f"{name}-{secrets.token_hex(4)}@{domain}", secrets.token_urlsafe(18))
+
+
+def typed(account: Account) -> dict:
+    return {"name": account.jid.split("@")[0], "password": account.password, "again": account.password}
+
+
+async def logs_in(connect, account: Account) -> bool:
+    try:
+        await (await connect(account)).logout()
+    except Refused as refusal:
+        assert str(refusal) == "not-authorized"
+        return False
+    return True
+
+
+@pytest.fixture
+def can(connect, client):
+    def log_in(account: Account) -> bool:
+        # slixmpp is told of the first domain's address only.
+        if account.jid.endswith(f"@{EXTRA}"):
+            return "jid" in client("login", account=account.by())
+        return LOOP.run_until_complete(logs_in(connect, account))
+
+    return log_in
+
+
+class InBand(Client):
+    """A client that makes its account before it logs in (XEP-0077), with an invitation (XEP-0445) if it has one."""
+
+    def __init__(self, account: Account, token: str | None = None):
+        super().__init__(account.jid, account.password, (ADDRESS, 5222), CA)
+        self.token = token
+        # slixmpp keeps stanzas that it does not expect before a login.
+        self._always_send_everything = True
+        self.outcome = asyncio.get_event_loop().create_future()
+        self.add_event_handler("register", self.register)
+        # It goes on to log in where no account can be made.
+        self.add_event_handler("failed_all_auth", lambda _: self.outcome.set_result("not offered"))
+
+    async def register(self, _form) -> None:
+        user = self.boundjid.user
+        try:
+            if self.token:
+                await self.put(f"<preauth xmlns='urn:xmpp:pars:0' token='{self.token}'/>")
+            await self.put(
+                f"<query xmlns='{REGISTER}'><username>{user}</username><password>{self.password}</password></query>"
+            )
+            self.outcome.set_result("registered")
+        except IqError as error:
+            self.outcome.set_result(condition(error.iq.xml.find("{jabber:client}error")))
+        self.abort()
+
+    async def put(self, payload: str) -> None:
+        iq = self.make_iq(ito=self.boundjid.domain, itype="set")
+        iq.xml.append(ET.fromstring(payload))
+        await iq.send(timeout=SECONDS)
+
+
+def in_band(account: Account, token: str | None = None) -> str:
+    """What comes of making an account in an app."""
+
+    async def run() -> str:
+        app = InBand(account, token)
+        app.connect(*app.address)
+        return await asyncio.wait_for(app.outcome, SECONDS)
+
+    asyncio.set_event_loop(LOOP)
+    outcome = LOOP.run_until_complete(run())
+    print(f"{account.jid} in-band: {outcome}")
+    return outcome
+
+
+@pytest.fixture(autouse=True)
+def fresh(rosewood):
+    """As if nobody had made an account in the last hour."""
+    for domain in DOMAINS:
+        rosewood.out(f"prosodyctl shell \"module:reload('register_page', '{domain}')\"")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lang", "heading"),
+    [
+        ("de-AT,de;q=0.9,en;q=0.8", "de", "Nur mit Einladung"),
+        ("en-GB,en;q=0.9,de;q=0.8", "en", "By invitation only"),
+        ("fr,*;q=0.5", "en", "By invitation only"),
+    ],
+)
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_without_an_invitation_the_page_says_whom_to_ask(internet, domain, wanted, lang, heading):
+    shown = Browser(internet, domain=domain).open(options=f"--header 'Accept-Language: {wanted}'")
+    assert (shown.status, shown.page.lang, shown.page.heading) == (200, lang, heading)
+    assert f"xmpp:{ADMINS[domain]}@{domain}" in shown.page.links
+    assert shown.page.fields == {}
+
+
+def test_the_language_is_the_visitor_s_choice(browser, invite):
+    token = invite()
+    shown = browser.open(token, "--header 'Accept-Language: de'")
+    assert shown.page.lang == "de"
+    (other,) = [link for link in shown.page.links if link.startswith("?lang=")]
+    shown = browser.ask(f"https://{DOMAIN}/register/{other}", "--header 'Accept-Language: de'")
+    assert (shown.page.lang, shown.page.fields["t"]["value"]) == ("en", token)
+    # It stays chosen when something is wrong.
+    assert browser.submit(shown, "--header 'Accept-Language: de'", name="a").page.lang == "en"
+
+
+def test_nothing_on_the_page_is_active_or_of_others(browser, invite):
+    shown = browser.open(invite())
+    assert {name: shown.headers.get(name) for name in HEADERS} == HEADERS
+    cookie = shown.headers["set-cookie"]
+    assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/register/"} <= set(cookie.split("; "))
+    for tag, attributes in shown.page.tags:
+        assert tag not in {"script", "style", "iframe", "object", "img", "base"}
+        assert not [name for name in attributes if name == "style" or name.startswith("on")]
+    (sheet,) = [attributes["href"] for tag, attributes in shown.page.tags if tag == "link"]
+    style = browser.ask(f"https://{DOMAIN}/register/{sheet}")
+    assert (style.status, style.headers["content-type"]) == (200, "text/css; charset=utf-8")
+    assert "url(" not in style.body
+    assert "@import" not in style.body
+
+
+def test_the_form_is_for_people_and_their_password_managers(browser, invite):
+    fields = browser.open(invite()).page.fields
+    seen = {name: field for name, field in fields.items() if field.get("type") != "hidden"}
+    assert set(seen) == browser.open(invite()).page.labels
+    assert fields["name"]["autocomplete"] == "username"
+    for name in ("password", "again"):
+        assert (fields[name]["autocomplete"], fields[name]["type"]) == ("new-password", "password")
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_who_is_invited_makes_an_account_once(internet, rosewood, can, invite, domain):
+    browser, account, token = Browser(internet, domain=domain), newcomer(domain=domain), invite(domain)
+    shown = browser.open(token)
+    assert shown.status == 200
+    assert f"xmpp:{domain}?register;preauth={token}" in shown.page.links
+    done = browser.submit(shown, **typed(account))
+    assert done.status == 200, done.body
+    assert account.jid in done.page.text
+    assert can(account)
+
+    again = newcomer(domain=domain)
+    assert browser.submit(shown, **typed(again)).status == 404
+    assert browser.open(token).status == 404
+    if domain == DOMAIN:
+        assert in_band(again, token) == "forbidden"
+        assert not can(again)
+    for place in ("journalctl --no-pager --since=-10min --output=cat", "cat /var/log/nginx/* 2>/dev/null; true"):
+        logged = rosewood.out(place)
+        assert account.password not in logged
+        assert quote(account.password) not in logged
+        assert token not in logged
+
+
+def test_an_app_makes_the_account_with_the_same_invitation(can, invite, browser):
+    account, token = newcomer(), invite()
+    assert in_band(account, token) == "registered"
+    assert can(account)
+    assert browser.open(token).status == 404
+
+
+def test_an_app_needs_an_invitation_and_has_the_same_rules(can, invite):
+    stranger = newcomer()
+    assert in_band(stranger) == "not-acceptable"
+    assert in_band(stranger, "AAAAAAAAAAAAAAAAAAAAAAAA") == "forbidden"
+    assert not can(stranger)
+    token = invite()
+    for name in ("admin", "postmaster", "adm1n"):
+        assert in_band(Account(f"{name}@{DOMAIN}", secrets.token_urlsafe(18)), token) == "not-acceptable"
+    assert in_band(Account(newcomer().jid, "short"), token) == "not-acceptable"
+    # None of that has used it up.
+    assert in_band(stranger, token) == "registered"
+
+
+@pytest.mark.parametrize(
+    ("what", "field", "words"),
+    [
+        ({"name": ATTACK}, "name", "cannot be a name here"),
+        ({"name": "a"}, "name", "cannot be a name here"),
+        ({"name": "julіet"}, "name", "cannot be a name here"),
+        ({"name": "Hostmaster"}, "name", "reserved"),
+        ({"name": "admin"}, "name", "reserved"),
+        ({"name": "a.d.m1n"}, "name", "reserved"),
+        ({"name": "alice"}, "name", "not free"),
+        ({"password": "a b c d e", "again": "a b c d e"}, "password", "at least 10"),
+        ({"password": "tab\tinside-it", "again": "tab\tinside-it"}, "password", "cannot be used"),
+        ({"again": "another password"}, "again", "differ"),
+        ({"website": "https://example.org/"}, "form", "Ask the administrators"),
+        ({"form": "1.00"}, "form", "open too long"),
+    ],
+)
+def test_what_is_wrong_is_said_next_to_it(browser, invite, accounts, can, what, field, words):
+    if what.get("name") == "alice":
+        what = {"name": accounts["alice"].jid.split("@")[0]}
+    account, token = newcomer(), invite()
+    shown = browser.submit(browser.open(token), **(typed(account) | what))
+    assert shown.status == 422
+    assert words in shown.page.wrong[field]
+    assert "<script" not in shown.body
+    assert shown.page.fields["password"].get("value", "") == shown.page.fields["again"].get("value", "") == ""
+    assert shown.page.fields["name"]["value"] == what.get("name", typed(account)["name"])
+    assert account.password not in shown.body
+    # The corrected form makes the account.
+    assert browser.submit(shown, **(typed(account) | {"website": ""})).status == 200
+    assert can(account)
+
+
+def test_other_sites_cannot_send_the_form(browser, internet, invite, can):
+    """Their visitors' browsers leave out the cookie, or have another one."""
+    account, token = newcomer(), invite()
+    shown = browser.open(token)
+    other = Browser(internet)
+    assert other.submit(shown, **typed(account)).status == 422
+    other.open(token)
+    refused = other.submit(shown, **typed(account))
+    assert (refused.status, list(refused.page.wrong)) == (422, ["form"])
+    assert not can(account)
+
+
+def test_only_by_tls(browser, internet):
+    answer = browser.ask(f"http://{DOMAIN}/register/", body="name=a")
+    assert (answer.status, answer.headers["location"]) == (301, f"https://{DOMAIN}/register/")
+    for method in ("PUT", "DELETE", "OPTIONS"):
+        assert browser.ask(f"https://{DOMAIN}/register/", f"--request {method}").status == 403
+
+
+@pytest.mark.parametrize("token", ["x", ATTACK, "AAAAAAAAAAAAAAAAAAAAAAAA", "%00", "A" * 3000])
+def test_what_is_no_invitation(browser, token):
+    shown = browser.open(token)
+    assert (shown.status, shown.page.heading) == (404, "This invitation is not valid")
+    assert "<script" not in shown.body
+
+
+def lua(host, code: str) -> str:
+    """What a piece of Lua answers that sees the modules of the domain as m."""
+    answer = host.out(f"prosodyctl shell {shlex.quote(f'> local m = prosody.hosts[{DOMAIN!r}].modules; {code}')}")
+    return answer.partition("Result: ")[2].strip()
+
+
+def test_an_invitation_expires(browser, rosewood):
+    token = lua(rosewood, "return m.invites.create_account(nil, nil, -1).token")
+    assert browser.open(token).status == 404
+    assert in_band(newcomer(), token) == "forbidden"
+
+
+def test_an_invitation_for_a_name_is_for_that_one(browser, invite, can):
+    account = newcomer("special")
+    token = invite(account.jid)
+    shown = browser.open(token)
+    assert shown.page.fields["name"]["value"] == typed(account)["name"]
+    assert in_band(newcomer(), token) == "not-acceptable"
+    assert browser.submit(shown, **(typed(account) | {"name": "other-name"})).status == 200
+    assert can(account)
+
+
+def test_no_invitation_leads_to_an_account_that_is_there(browser, rosewood, accounts, can):
+    alice = accounts["alice"]
+    user = alice.jid.split("@")[0]
+    token = lua(rosewood, f"return m.invites.create_account_reset({user!r}).token")
+    assert browser.open(token).status == 404
+    thief = Account(alice.jid, secrets.token_urlsafe(18))
+    assert in_band(thief, token) == "forbidden"
+    assert not can(thief)
+    assert can(alice)
+
+
+@pytest.fixture
+def chief(rosewood):
+    """The administrator whom the configuration names."""
+    account = Account(f"admin@{DOMAIN}", secrets.token_urlsafe(18))
+    rosewood.out(f"prosodyctl adduser {account.jid}", stdin=f"{account.password}\n" * 2)
+    yield account
+    rosewood.out(f"prosodyctl deluser {account.jid}")
+
+
+async def command(client, node: str) -> dict:
+    """Run a command without a form (XEP-0050), and return the fields of its result."""
+    done = await client.ask("set", f"<command xmlns='{COMMANDS}' node='{node}' action='execute'/>", DOMAIN)
+    data = "{jabber:x:data}"
+    fields = {field.get("var"): field.findtext(f"{data}value") for field in done.iter(f"{data}field")}
+    print(client.boundjid.bare, node, fields)
+    return fields
+
+
+def test_administrators_invite_by_a_command_and_others_only_as_contacts(connect, chief, alice, internet, can):
+    def run(coroutine):
+        return LOOP.run_until_complete(coroutine)
+
+    link = run(command(run(connect(chief)), CREATE_ACCOUNT))["landing-url"]
+    account, browser = newcomer(), Browser(internet)
+    assert browser.submit(browser.ask(link), **typed(account)).status == 200
+    assert can(account)
+
+    with pytest.raises(Refused, match="forbidden"):
+        run(command(alice, CREATE_ACCOUNT))
+    fields = run(command(alice, INVITE))
+    assert not fields.get("landing-url")
+    token = re.search(r"preauth=([\w-]+)", fields["uri"])[1]
+    assert browser.open(token).status == 404
+    assert in_band(newcomer(), token) == "forbidden"
+
+
+def test_an_address_makes_a_few_accounts_in_an_hour(internet, invite, can):
+    """Whatever its proxy says, and all of a /64 together."""
+    internet.out(
+        "ip -6 addr replace 2001:db8:100::153/64 dev $(ip -6 -o route get 2001:db8:100::20 | grep -o 'dev [^ ]*' | cut -c5-)"
+    )
+    interfaces = [HOSTS["internet.test"]["world_address6"], "2001:db8:100::153"]
+    answers = []
+    for number in range(6):
+        browser, account = Browser(internet, f"--ipv6 --interface {interfaces[number % 2]}"), newcomer()
+        forged = f"--header 'X-Forwarded-For: 192.0.2.{number}'"
+        answers.append(browser.submit(browser.open(invite()), forged, **typed(account)).status)
+    print(answers)
+    assert answers == [200] * 5 + [429]
+    assert not can(account)
+    # Another address is not affected.
+    browser = Browser(internet)
+    assert browser.submit(browser.open(invite()), **typed(account)).status == 200
+
+
+def test_requests_are_limited(internet):
+    """And what is refused leaves no trace of the visitor."""
+    codes = internet.out(
+        f"curl --silent --ipv6 --output /dev/null --write-out '%{{http_code}}\\n' 'https://{DOMAIN}/register/?t=[1-100]'"
+    ).split()
+    print({code: codes.count(code) for code in set(codes)})
+    assert 60 <= codes.count("404") < 80
+    assert codes.count("404") + codes.count("429") == 100
+
+
+@pytest.fixture(scope="module")
+def registration(tmp_path_factory):
+    """Run the roles that know of registration with other variables."""
+    playbook = tmp_path_factory.mktemp("registration") / "roles.yml"
+    roles = ["magicbroccoli.xmpp.prosody", "magicbroccoli.xmpp.nginx"]
+    playbook.write_text(json.dumps([{"hosts": HOSTNAME, "gather_facts": False, "roles": roles}]))
+
+    def run(**variables) -> None:
+        done = subprocess.run(
+            [
+                "ansible-playbook",
+                *(f"--inventory={path}" for path in (INVENTORY, SCENARIO.parent, TOP / "molecule/shared/inventory")),
+                f"--extra-vars={json.dumps(variables)}",
+                str(playbook),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    yield run
+    run()
+
+
+def test_closed_is_closed(registration, browser, invite, accounts, rosewood, connect, can):
+    token = invite()
+    registration(xmpp_registration="closed")
+    for shown in (browser.open(), browser.open(token), browser.ask(f"https://{DOMAIN}/register/style.css")):
+        assert shown.status == 404
+    stranger = newcomer()
+    assert in_band(stranger) == in_band(stranger, token) == "not offered"
+    assert not can(stranger)
+    refused = rosewood.run(f"xmpp-invite {DOMAIN}")
+    assert (refused.rc, refused.stderr) == (1, f"xmpp-invite: {DOMAIN}: no invitations are made for {DOMAIN}\n")
+
+    # Who has an account still changes the password, and can leave.
+    kept = create(rosewood, "kept", DOMAIN)
+    changed = Account(kept.jid, secrets.token_urlsafe(18))
+    member = LOOP.run_until_complete(connect(kept))
+    user = kept.jid.split("@")[0]
+    body = f"<username>{user}</username><password>{changed.password}</password>"
+    LOOP.run_until_complete(member.ask("set", f"<query xmlns='{REGISTER}'>{body}</query>", DOMAIN))
+    assert can(changed)
+    assert not can(kept)
+
+    registration()
+    assert browser.open(token).status == 200

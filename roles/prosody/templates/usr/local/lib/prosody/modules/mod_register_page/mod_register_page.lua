@@ -1,0 +1,235 @@
+-- Copyright (c) magicbroccoli contributors
+-- GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+-- SPDX-License-Identifier: GPL-3.0-or-later
+--
+-- The page /register/, where an invitation (XEP-0401) becomes an account, and the rules for new accounts, on the page and
+-- in-band (XEP-0077) alike. A proxy in front of it does TLS and limits requests.
+--
+-- Works on Prosody 0.12 and 13.
+--   register_min_password      characters that a password needs (default 10)
+--   register_reserved          more names that nobody may register
+--   register_per_hour          accounts that one address, or one /64 of IPv6, may make in an hour (default 5)
+
+local cache = require "util.cache";
+local errors = require "util.error";
+local hashes = require "util.hashes";
+local http = require "util.http";
+local jid = require "util.jid";
+local net = require "util.net";
+local random = require "util.random";
+local throttle = require "util.throttle";
+local stringprep = require "util.encodings".stringprep;
+local base64 = require "util.encodings".base64;
+local configmanager = require "core.configmanager";
+local usermanager = require "core.usermanager";
+local page = module:require "page";
+local policy = module:require "policy";
+
+module:depends "http";
+local invites = module:depends "invites";
+
+local host = module.host;
+local minimum = module:get_option_number("register_min_password", 10);
+local per_hour = module:get_option_number("register_per_hour", 5);
+local default_role = module:get_option_string("register_ibr_default_role", "prosody:registered");
+local contact_info = module:get_option("contact_info", {});
+
+-- An account that has an administrator's name is one, so nobody can register it.
+local others = {};
+for name in module:get_option_set("register_reserved", {}) do table.insert(others, name); end
+for _, scope in ipairs { host, "*" } do
+	for _, admin in ipairs(configmanager.get(scope, "admins") or {}) do
+		table.insert(others, jid.node(admin));
+	end
+end
+local reserved = policy.reserve(others);
+
+local throttles = cache.new(10000);
+local function may_make_another(address)
+	local packed = address and net.pton(address);
+	if not packed then return true; end
+	-- Who has one address of IPv6 has its /64.
+	local key = #packed == 16 and packed:sub(1, 8) or packed;
+	local its = throttles:get(key) or throttle.create(per_hour, 3600);
+	throttles:set(key, its);
+	return its:poll(1);
+end
+
+-- What is shown of a new invitation, by whichever command it is made.
+module:hook("invite-created", function (invite)
+	if invite.allow_registration then
+		invite.landing_page = ("https://%s/register/?t=%s"):format(host, http.urlencode(invite.token));
+	end
+end);
+
+-- The name that an invitation is for, where it names one.
+local function fixed_name(invite)
+	return invite.type == "register" and invite.uri and jid.node((invite.uri:match("^xmpp:([^?]+)"))) or nil;
+end
+
+-- The rules for new accounts, after all other modules have had their say.
+module:hook("user-registering", function (event)
+	if not event.allowed then return; end
+	local function refuse(kind, condition, key)
+		event.allowed = false;
+		event.problem = key;
+		event.error = errors.new { type = kind, condition = condition, text = page.texts.en[key]:format(minimum) };
+		event.error_type, event.error_condition, event.reason = kind, condition, event.error.text;
+		return true;
+	end
+	local invite = event.validated_invite or event.session and event.session.validated_invite;
+	-- An invitation makes a new account: it is no way to one that is there.
+	if event.allow_reset then
+		event.allow_reset = nil;
+		return refuse("auth", "forbidden", "invalid_text");
+	end
+	local fixed = invite and fixed_name(invite);
+	if fixed and fixed ~= event.username then return refuse("modify", "not-acceptable", "name_taken"); end
+	local problem = not fixed and policy.problem_with_name(event.username, reserved);
+	if problem then return refuse("modify", "not-acceptable", problem); end
+	local password = stringprep.saslprep(event.password or "");
+	problem = policy.problem_with_password(password, event.username, minimum);
+	if problem then return refuse("modify", "not-acceptable", problem); end
+	if usermanager.user_exists(event.username, host) then return refuse("cancel", "conflict", "name_taken"); end
+	if not may_make_another(event.ip or event.session and event.session.ip) then
+		return refuse("wait", "resource-constraint", "throttled");
+	end
+end, -100);
+
+-- A form is good for an hour, and in the browser that asked for it only: the cookie is not sent from other sites.
+local key = random.bytes(32);
+local cookie_name = "__Secure-register";
+local function sign(issued, cookie)
+	return ("%d.%s"):format(issued, hashes.hmac_sha256(key, issued .. "." .. cookie, true));
+end
+local function is_ours(form_token, cookie)
+	local issued = tonumber((form_token or ""):match("^(%d+)%."));
+	return issued and cookie and os.time() - issued < 3600 and hashes.equals(form_token, sign(issued, cookie)) or false;
+end
+local function cookie_of(request)
+	return (";" .. (request.headers.cookie or "")):match(";%s*" .. cookie_name:gsub("%p", "%%%0") .. "=([%w_-]+)");
+end
+
+local function decode(text)
+	local decoded = text and http.formdecode(text);
+	return type(decoded) == "table" and decoded or {};
+end
+
+local function answer(event, status, body)
+	local headers = event.response.headers;
+	event.response.status_code = status;
+	headers.content_type = "text/html; charset=utf-8";
+	headers.cache_control = "no-store";
+	headers.content_security_policy =
+		"default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+	return body;
+end
+
+local function visitor(event, given)
+	return {
+		lang = policy.language(event.request.headers.accept_language, given.lang, page.texts);
+		domain = host, contacts = contact_info.admin or {}, minimum = minimum, values = {}, errors = {};
+		token = given.t ~= "" and given.t or nil;
+	};
+end
+
+local function invite_of(data)
+	local invite = data.token and invites.get(data.token);
+	if not invite or invite.additional_data and invite.additional_data.allow_reset then return nil; end
+	data.uri, data.inviter, data.fixed_name = invite.uri, invite.inviter, fixed_name(invite);
+	return invite;
+end
+
+local function show_form(event, status, data)
+	local cookie = cookie_of(event.request);
+	if not cookie then
+		cookie = base64.encode(random.bytes(18)):gsub("+", "-"):gsub("/", "_");
+		event.response.headers.set_cookie =
+			cookie_name .. "=" .. cookie .. "; Path=/register/; Max-Age=3600; Secure; HttpOnly; SameSite=Strict";
+	end
+	data.form_token = sign(os.time(), cookie);
+	return answer(event, status, page.form(data));
+end
+
+-- Returns the data of a visitor, or the answer to one who cannot register.
+local function admit(event, given)
+	local data = visitor(event, given);
+	if not event.request.secure then return nil, answer(event, 403, page.message(data, "insecure")); end
+	if not data.token then return nil, answer(event, 200, page.message(data, "invite_only")); end
+	local invite = invite_of(data);
+	if not invite then return nil, answer(event, 404, page.message(data, "invalid")); end
+	return data, invite;
+end
+
+local function show(event)
+	local data, other = admit(event, decode(event.request.url.query));
+	if not data then return other; end
+	return show_form(event, 200, data);
+end
+
+-- What is wrong with a form, by field.
+local function check(event, given, data, name)
+	local wrong = {};
+	if not is_ours(given.form, cookie_of(event.request)) then wrong.form = "form_expired"; end
+	if given.website ~= "" then wrong.form = "refused"; end
+	if not data.fixed_name then wrong.name = policy.problem_with_name(name, reserved); end
+	if name and not wrong.name and usermanager.user_exists(name, host) then wrong.name = "name_taken"; end
+	wrong.password = policy.problem_with_password(stringprep.saslprep(given.password or ""), name, minimum);
+	if given.password ~= given.again then wrong.again = "again_differs"; end
+	return wrong;
+end
+
+local function submit(event)
+	local request = event.request;
+	local given = decode(request.body);
+	local data, invite = admit(event, given);
+	if not data then return invite; end
+
+	local name = data.fixed_name or stringprep.nodeprep((given.name or ""):match("^%s*(.-)%s*$"), true);
+	data.values.name = given.name;
+	data.errors = check(event, given, data, name);
+	if next(data.errors) then return show_form(event, 422, data); end
+
+	local account = {
+		username = name, host = host, password = given.password, ip = request.ip, additional = {}, role = default_role;
+		validated_invite = invite, allowed = true;
+	};
+	module:fire_event("user-registering", account);
+	if not account.allowed then
+		local problem = account.problem or "name_taken";
+		data.errors[problem:find("^name") and "name" or "form"] = problem;
+		return show_form(event, problem == "throttled" and 429 or 422, data);
+	end
+
+	local create = usermanager.create_user_with_role or usermanager.create_user;
+	local ok, problem = create(name, given.password, host, account.role);
+	if not ok then
+		module:log("error", "Could not make the account %s: %s", name, problem);
+		data.errors.form = "refused";
+		return show_form(event, 500, data);
+	end
+	module:open_store("account_details"):set(name, { registered = os.time() });
+	module:log("info", "Account made on the page: %s@%s", name, host);
+	module:fire_event("user-registered", {
+		username = name, host = host, source = module.name, validated_invite = invite, ip = request.ip;
+	});
+	data.jid, data.token = name .. "@" .. host, nil;
+	return answer(event, 200, page.done(data));
+end
+
+local css = assert(module:load_resource("style.css")):read("a");
+
+module:provides("http", {
+	name = "register";
+	default_path = "/register";
+	cors = { enabled = false };
+	route = {
+		["GET /"] = show;
+		["POST /"] = submit;
+		["GET /style.css"] = function (event)
+			event.response.headers.content_type = "text/css; charset=utf-8";
+			event.response.headers.cache_control = "max-age=3600";
+			return css;
+		end;
+	};
+});

@@ -1,0 +1,239 @@
+-- Copyright (c) magicbroccoli contributors
+-- GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+-- SPDX-License-Identifier: GPL-3.0-or-later
+--
+-- The pages of mod_register_page, as text. Everything that is not written here is escaped.
+
+local texts = {};
+
+texts.en = {
+	language = "English";
+	register = "Make an account";
+	invited = "You are invited to %s";
+	invited_by = "%s invites you";
+	about = "XMPP is chat that many providers share, like mail. With an account at %s you write to people everywhere.";
+	app = "With an app";
+	app_first = "Install one of these apps, then come back and open the invitation with it:";
+	app_later = "Log in with one of these apps:";
+	open = "Open the invitation in the app";
+	here = "Right here";
+	name = "Name";
+	name_hint = "2 to 32 of a–z, 0–9, dot, hyphen, underscore.";
+	password = "Password";
+	password_hint = "At least %s characters. Nobody can recover it, so keep it in a password manager.";
+	again = "Password again";
+	website = "Leave this empty";
+	send = "Make the account";
+	name_form = "This cannot be a name here. Use 2 to 32 of a–z, 0–9, dot, hyphen, underscore; begin with a letter or digit.";
+	name_reserved = "This name is reserved. Choose another.";
+	name_taken = "This name is not free. Choose another.";
+	password_form = "This password has characters that cannot be used, or too many.";
+	password_short = "This password is too short: it needs at least %s characters.";
+	password_name = "The password must not contain the name.";
+	again_differs = "These two passwords differ.";
+	form_expired = "The page was open too long, or your browser takes no cookies. Send it again.";
+	throttled = "Too many accounts were made from your network. Try again in an hour.";
+	refused = "The account could not be made. Ask the administrators.";
+	wrong = "Something is wrong below.";
+	done = "Your account is ready";
+	done_text = "Your address is";
+	invite_only = "By invitation only";
+	invite_only_text = "Accounts at %s are for those who are invited. Ask somebody who has one, or the administrators.";
+	invalid = "This invitation is not valid";
+	invalid_text = "It was used already, is too old, or a part of the link is missing. Ask for a new one.";
+	insecure = "Not without encryption";
+	contact = "Administrators:";
+};
+
+texts.de = {
+	language = "Deutsch";
+	register = "Konto anlegen";
+	invited = "Du bist zu %s eingeladen";
+	invited_by = "%s lädt dich ein";
+	about = "XMPP ist Chat über viele Anbieter hinweg, wie bei E-Mail. Mit einem Konto bei %s schreibst du mit Leuten überall.";
+	app = "Mit einer App";
+	app_first = "Installiere eine dieser Apps, komm dann zurück und öffne die Einladung damit:";
+	app_later = "Melde dich mit einer dieser Apps an:";
+	open = "Einladung in der App öffnen";
+	here = "Gleich hier";
+	name = "Name";
+	name_hint = "2 bis 32 Zeichen: a–z, 0–9, Punkt, Bindestrich, Unterstrich.";
+	password = "Passwort";
+	password_hint = "Mindestens %s Zeichen. Niemand kann es wiederherstellen: Bewahre es in einem Passwortmanager auf.";
+	again = "Passwort noch einmal";
+	website = "Dieses Feld leer lassen";
+	send = "Konto anlegen";
+	name_form = "Das geht hier nicht als Name. Nimm 2 bis 32 Zeichen: a–z, 0–9, Punkt, Bindestrich, Unterstrich; am Anfang Buchstabe oder Ziffer.";
+	name_reserved = "Dieser Name ist reserviert. Nimm einen anderen.";
+	name_taken = "Dieser Name ist nicht frei. Nimm einen anderen.";
+	password_form = "Dieses Passwort hat Zeichen, die nicht gehen, oder zu viele.";
+	password_short = "Dieses Passwort ist zu kurz: Es braucht mindestens %s Zeichen.";
+	password_name = "Das Passwort darf den Namen nicht enthalten.";
+	again_differs = "Die beiden Passwörter sind verschieden.";
+	form_expired = "Die Seite war zu lange offen, oder dein Browser nimmt keine Cookies an. Sende sie noch einmal.";
+	throttled = "Aus deinem Netz wurden zu viele Konten angelegt. Versuche es in einer Stunde wieder.";
+	refused = "Das Konto konnte nicht angelegt werden. Frage die Administratoren.";
+	wrong = "Unten stimmt etwas nicht.";
+	done = "Dein Konto ist fertig";
+	done_text = "Deine Adresse ist";
+	invite_only = "Nur mit Einladung";
+	invite_only_text = "Konten bei %s sind für Eingeladene. Frage jemanden, der eines hat, oder die Administratoren.";
+	invalid = "Diese Einladung gilt nicht";
+	invalid_text = "Sie wurde schon benutzt, ist zu alt, oder vom Link fehlt ein Teil. Bitte um eine neue.";
+	insecure = "Nicht ohne Verschlüsselung";
+	contact = "Administratoren:";
+};
+
+local apps = {
+	{ "Android", "Conversations", "https://conversations.im/" },
+	{ "iOS, macOS", "Monal", "https://monal-im.org/" },
+	{ "Windows, Linux", "Gajim", "https://gajim.org/" },
+	{ "Linux", "Dino", "https://dino.im/" },
+};
+
+local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" };
+local function escape(text) return (tostring(text):gsub("[&<>\"']", entities)); end
+
+-- Fills {name} by what is given, escaped; {name|raw} takes what was made here.
+local function fill(template, given)
+	return (template:gsub("{([a-z_]+)(|?r?a?w?)}", function (name, raw)
+		local value = given[name] or "";
+		return raw == "|raw" and value or escape(value);
+	end));
+end
+
+local frame = [[
+<!DOCTYPE html>
+<html lang="{lang}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="robots" content="noindex">
+<title>{title} – {domain}</title>
+<link rel="stylesheet" href="style.css">
+</head>
+<body>
+<header><span class="site">{domain}</span> <nav>{languages|raw}</nav></header>
+<main>
+<h1>{title}</h1>
+{body|raw}
+</main>
+<footer>{contact|raw}</footer>
+</body>
+</html>
+]];
+
+local input = [[
+<label for="{name}">{label}</label>
+<div class="name"><input id="{name}" name="{name}" type="{type}" value="{value}" autocomplete="{autocomplete}"
+ aria-describedby="{name}-hint" required {more|raw}>{after}</div>
+<p class="{class}" id="{name}-hint">{hint}</p>
+]];
+
+local function url_encode(text)
+	return (text:gsub("[^%w_.-]", function (c) return ("%%%02X"):format(c:byte()); end));
+end
+
+-- data: lang, domain, token, contacts.
+local function render(data, title, body)
+	local t = texts[data.lang];
+	local languages, contacts = {}, {};
+	for _, code in ipairs { "de", "en" } do
+		if code ~= data.lang then
+			table.insert(languages, fill('<a href="{link}" hreflang="{code}" lang="{code}">{name}</a>', {
+				code = code, name = texts[code].language;
+				link = "?lang=" .. code .. (data.token and "&t=" .. url_encode(data.token) or "");
+			}));
+		end
+	end
+	for _, address in ipairs(data.contacts) do
+		table.insert(contacts, fill('<a href="{address}">{name}</a>', {
+			address = address, name = address:gsub("^%a+:", "");
+		}));
+	end
+	return fill(frame, {
+		lang = data.lang, domain = data.domain, title = title, body = body;
+		languages = table.concat(languages, " ");
+		contact = #contacts > 0 and escape(t.contact) .. " " .. table.concat(contacts, ", ") or "";
+	});
+end
+
+local function app_list()
+	local items = {};
+	for _, app in ipairs(apps) do
+		table.insert(items, fill('<li>{system}: <a href="{link}" rel="noopener noreferrer">{name}</a></li>', {
+			system = app[1], name = app[2], link = app[3];
+		}));
+	end
+	return "<ul>" .. table.concat(items, "\n") .. "</ul>\n";
+end
+
+-- data: besides those of `render`, values and errors by field, form_token, minimum, and of an invitation uri, inviter and
+-- fixed_name.
+local function form(data)
+	local t = texts[data.lang];
+	local parts, focused = {}, false;
+	local function field(name, options)
+		local wrong = data.errors[name];
+		options.name, options.label, options.class = name, t[name], "hint";
+		if wrong then
+			options.class, options.hint = "wrong", (t[wrong] or t.refused):format(data.minimum);
+			options.more = options.more .. ' aria-invalid="true"' .. (focused and "" or " autofocus");
+			focused = true;
+		end
+		table.insert(parts, fill(input, options));
+	end
+	local function add(template, given) table.insert(parts, fill(template, given or {})); end
+
+	local title = data.inviter and t.invited_by:format(data.inviter) or data.token and t.invited:format(data.domain)
+		or t.register;
+	add("<p>{about}</p>\n", { about = t.about:format(data.domain) });
+	if data.uri then
+		add("<h2>{app}</h2>\n<p>{app_first}</p>\n", t);
+		table.insert(parts, app_list());
+		add('<p><a class="button" href="{uri}">{open}</a></p>\n<h2>{here}</h2>\n', {
+			uri = data.uri, open = t.open, here = t.here;
+		});
+	end
+	add('<form method="post" action="./">\n');
+	if data.errors.form then
+		add('<p class="wrong" role="alert">{text}</p>\n', { text = t[data.errors.form] or t.refused });
+	elseif next(data.errors) then
+		add('<p class="wrong" role="alert">{wrong}</p>\n', t);
+	end
+	field("name", {
+		type = "text", value = data.fixed_name or data.values.name, hint = t.name_hint, autocomplete = "username";
+		after = "@" .. data.domain;
+		more = 'maxlength="64" autocapitalize="none" spellcheck="false"' .. (data.fixed_name and " readonly" or "");
+	});
+	field("password", {
+		type = "password", hint = t.password_hint:format(data.minimum), autocomplete = "new-password";
+		more = fill('minlength="{minimum}" maxlength="512"', data);
+	});
+	field("again", {
+		type = "password", autocomplete = "new-password", more = 'maxlength="512"';
+	});
+	-- Who fills in everything is no human.
+	add('<div class="website" aria-hidden="true"><label for="website">{website}</label>'
+		.. '<input id="website" name="website" tabindex="-1" autocomplete="off"></div>\n', t);
+	add('<input type="hidden" name="t" value="{token}"><input type="hidden" name="lang" value="{lang}">'
+		.. '<input type="hidden" name="form" value="{form_token}">\n', data);
+	add('<button type="submit">{send}</button>\n</form>\n', t);
+	return render(data, title, table.concat(parts));
+end
+
+-- data: besides those of `render`, jid.
+local function done(data)
+	local t = texts[data.lang];
+	return render(data, t.done, fill("<p>{done_text} <strong>{jid}</strong></p>\n<p>{app_later}</p>\n", {
+		done_text = t.done_text, jid = data.jid, app_later = t.app_later;
+	}) .. app_list());
+end
+
+-- what: a key of the texts; its own text has the same key and `_text`.
+local function message(data, what)
+	local t = texts[data.lang];
+	return render(data, t[what], fill("<p>{text}</p>\n", { text = (t[what .. "_text"] or ""):format(data.domain) }));
+end
+
+return { texts = texts, form = form, done = done, message = message };

@@ -1,0 +1,207 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Prosody's module register_page decides what new accounts may be and writes its pages, without Prosody."""
+
+import re
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.lua import to_lua
+
+MODULE = Path(__file__).parents[3] / "roles/prosody/templates/usr/local/lib/prosody/modules/mod_register_page"
+HOSTILE = ["<script>alert(1)</script>", "\"><b onclick='x'>", "{body|raw}", "%s%d%", "&lt;", "]]>", "é\u202e"]
+
+
+def lua(script, *arguments):
+    """What a script prints whose `arg`s are these values and whose `policy` and `page` are the module's parts."""
+    head = "".join(f"local {part} = assert(loadfile('{MODULE}/{part}.lib.lua'))()\n" for part in ("policy", "page"))
+    head += "local given = {}; for i, text in ipairs(arg) do given[i] = load('return ' .. text)() end\n"
+    done = subprocess.run(
+        ["lua5.4", "-", *map(to_lua, arguments)], input=head + script, capture_output=True, text=True, check=True
+    )
+    return done.stdout.removesuffix("\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("juliet", "nil"),
+        ("j2", "nil"),
+        ("0x-a_b.c", "nil"),
+        ("a" * 32, "nil"),
+        ("infobahn", "nil"),
+        ("administrators.wife", "nil"),
+        ("a" * 33, "name_form"),
+        ("j", "name_form"),
+        ("", "name_form"),
+        (None, "name_form"),
+        (".juliet", "name_form"),
+        ("-juliet", "name_form"),
+        ("jul iet", "name_form"),
+        ("juliet\n", "name_form"),
+        ("jülîet", "name_form"),
+        # A Cyrillic letter.
+        ("jul\u0456et", "name_form"),
+        ("juliet@example.org", "name_form"),
+        *((text, "name_form") for text in HOSTILE),
+        ("admin", "name_reserved"),
+        ("root", "name_reserved"),
+        ("postmaster", "name_reserved"),
+        ("no-reply", "name_reserved"),
+        ("mailer.daemon", "name_reserved"),
+        ("adm1n", "name_reserved"),
+        ("adrnin", "name_reserved"),
+        ("admln", "name_reserved"),
+        ("4dmin", "name_reserved"),
+        ("a.d-m_in", "name_reserved"),
+        ("admin2", "name_reserved"),
+        ("support-24", "name_reserved"),
+        ("vvebmaster", "name_reserved"),
+        ("r00t", "name_reserved"),
+        ("5upport", "name_reserved"),
+        # The administrator, and the operator's own.
+        ("mercutio", "name_reserved"),
+        ("mercut10", "name_reserved"),
+        ("rnercutio", "name_reserved"),
+        ("chief", "name_reserved"),
+    ],
+)
+def test_names(name, problem):
+    script = "print((policy.problem_with_name(given[1], policy.reserve(given[2]))))"
+    assert lua(script, name, ["mercutio", "chief"]) == problem
+
+
+@pytest.mark.parametrize(
+    ("password", "problem"),
+    [
+        ("correct horse", "nil"),
+        ("ten-chars!", "nil"),
+        # Ten characters, twenty bytes.
+        ("é" * 10, "nil"),
+        ("x" * 512, "nil"),
+        ("nine-char", "password_short"),
+        ("é" * 9, "password_short"),
+        ("", "password_short"),
+        (None, "password_form"),
+        ("x" * 513, "password_form"),
+        ("ten\tchars.", "password_form"),
+        ("ten-chars.\n", "password_form"),
+        ("juliet12345", "password_name"),
+        ("12345JULIET", "password_name"),
+    ],
+)
+def test_passwords(password, problem):
+    assert lua("print((policy.problem_with_password(given[1], 'juliet', 10)))", password) == problem
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted", "language"),
+    [
+        (None, None, "en"),
+        ("", None, "en"),
+        ("de", None, "de"),
+        ("DE-at", None, "de"),
+        ("en;q=0.5, de;q=0.9", None, "de"),
+        ("de;q=0.1,en", None, "en"),
+        ("fr,de;q=0.3", None, "de"),
+        ("fr, *", None, "en"),
+        ("de;q=0", None, "en"),
+        ("de", "en", "en"),
+        ("en", "de", "de"),
+        ("de", "fr", "de"),
+        ("de", "__index", "de"),
+        *((text, text, "en") for text in HOSTILE),
+        ("de;q=" + "9" * 10000, None, "de"),
+    ],
+)
+def test_languages(accept, wanted, language):
+    assert lua("print(policy.language(given[1], given[2], page.texts))", accept, wanted) == language
+
+
+DATA = {
+    "lang": "en",
+    "domain": "example.org",
+    "contacts": ["xmpp:admin@example.org"],
+    "token": "T0ken",
+    "uri": "xmpp:example.org?register;preauth=T0ken",
+    "values": {"name": "juliet"},
+    "errors": {"name": "name_taken"},
+    "form_token": "1.ab",
+    "minimum": 10,
+    "jid": "juliet@example.org",
+}
+PAGES = {
+    "form": "page.form(given[1])",
+    "done": "page.done(given[1])",
+    "invite_only": "page.message(given[1], 'invite_only')",
+    "invalid": "page.message(given[1], 'invalid')",
+    "insecure": "page.message(given[1], 'insecure')",
+}
+
+
+class Tags(HTMLParser):
+    """Every tag with its attributes' names, and whether all are closed that have to be."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.seen, self.open, self.values = [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append((tag, [name for name, _value in attrs]))
+        self.values += [value for _name, value in attrs]
+        if tag not in {"meta", "link", "input"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize("lang", ["en", "de"])
+@pytest.mark.parametrize("kind", PAGES)
+def test_pages_are_whole(kind, lang):
+    tags = Tags(lua(f"print({PAGES[kind]})", DATA | {"lang": lang}))
+    print(len(tags.seen))
+    assert tags.open == []
+    assert ("html", ["lang"]) in tags.seen
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("kind", PAGES)
+def test_what_others_write_is_text(kind, hostile):
+    """The page has the same tags as one without it, and shows it as it is."""
+    given = DATA | {
+        "token": hostile,
+        "values": {"name": hostile},
+        "inviter": hostile,
+        "jid": hostile,
+        "form_token": hostile,
+        "uri": "xmpp:" + hostile,
+    }
+    text = lua(f"print({PAGES[kind]})", given)
+    tags = Tags(text)
+    assert tags.open == []
+    assert tags.seen == Tags(lua(f"print({PAGES[kind]})", DATA | {"inviter": "romeo"})).seen
+    if kind == "form":
+        assert tags.values.count(hostile) == 3
+
+
+def test_both_languages_say_the_same():
+    """Each text is in both, with the same places to fill in."""
+    script = """
+    for lang, texts in pairs(page.texts) do
+        for key, text in pairs(texts) do print(lang, key, select(2, text:gsub("%%s", ""))) end
+    end"""
+    lines = [line.split("\t") for line in lua(script).splitlines()]
+    said = {lang: sorted((key, count) for its, key, count in lines if its == lang) for lang in ("en", "de")}
+    print(len(said["en"]))
+    assert said["en"] == said["de"]
+    assert len(said["en"]) > 30
+
+
+def test_the_style_fetches_nothing():
+    assert not re.search(r"url\(|@import|expression", (MODULE / "style.css").read_text())
