@@ -35,6 +35,7 @@ all:
       xmpp_domain: broccoli.test
       xmpp_admins: [admin@broccoli.test]
       xmpp_addresses: [{ADDRESS}]
+      xmpp_certificate_provider: private_ca
 """
 
 
