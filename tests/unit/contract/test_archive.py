@@ -33,7 +33,17 @@ def installed(tmp_path_factory) -> Path:
     print(f"{archive.name}: {archive.stat().st_size} bytes")
     # Its dependencies are where bin/setup put them; no server is asked.
     collections = elsewhere / "collections"
-    run("ansible-galaxy", "collection", "install", "--no-deps", "-p", str(collections), str(archive), cwd=elsewhere)
+    run(
+        "ansible-galaxy",
+        "collection",
+        "install",
+        "--force",
+        "--no-deps",
+        "-p",
+        str(collections),
+        str(archive),
+        cwd=elsewhere,
+    )
     return collections
 
 
