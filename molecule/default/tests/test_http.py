@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shlex
 import xml.etree.ElementTree as ET
@@ -95,3 +96,71 @@ def test_file_goes_up_and_comes_down(internet, accounts, client, sender, domain)
     assert status == 200
     assert "sandbox" in headers["content-security-policy"]
     assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_what_strangers_may_know(internet, domain):
+    status, headers, body = get(internet, f"https://{domain}/.well-known/xmpp-provider-v2.json")
+    assert status == 200
+    assert headers["content-type"].startswith("application/json")
+    assert headers["access-control-allow-origin"] == "*"
+    found = json.loads(body)
+    assert found["serverLocations"] == ["de"]
+    assert found["maximumMessageArchiveManagementStorageTime"] == 30
+
+
+def test_security_contact(internet):
+    """RFC 9116."""
+    status, headers, body = get(internet, f"https://{DOMAIN}/.well-known/security.txt")
+    assert status == 200
+    assert headers["content-type"] == "text/plain; charset=utf-8"
+    fields = dict(line.split(": ", 1) for line in body.splitlines())
+    assert fields["Contact"] == "xmpp:admin@broccoli.test"
+    left = datetime.datetime.fromisoformat(fields["Expires"]) - datetime.datetime.now(datetime.UTC)
+    print(f"expires in {left.days} days")
+    assert 180 <= left.days <= 366
+
+
+@pytest.fixture(scope="module")
+def uploaded(internet, accounts, client):
+    """Put something up, and return its URL."""
+
+    def put(name: str, content: str) -> str:
+        alice, bob = accounts["alice"], accounts["bob"]
+        internet.out(f"sh -c 'cat > /tmp/{name}'", stdin=content)
+        sent = internet.run(
+            f"go-sendxmpp --suppress-root-warning --http-upload /tmp/{name} "
+            f"--username {alice.jid} --password {shlex.quote(alice.password)} {bob.jid}"
+        )
+        assert sent.rc == 0, sent.stdout + sent.stderr
+        return client("receive", account=bob.by())["body"]
+
+    return put
+
+
+def test_a_download_is_resumed(internet, uploaded):
+    url = uploaded("resumed.txt", "0123456789")
+    status, headers, body = get(internet, shlex.quote(url), "--range 4-")
+    assert (status, body) == (206, "456789")
+    assert headers["content-range"] == "bytes 4-9/10"
+
+
+def test_pages_of_others_may_upload_and_fetch(internet, uploaded):
+    """CORS, as web clients of other sites need it."""
+    url = shlex.quote(uploaded("shared.txt", "shared"))
+    asked = "--header 'Origin: https://client.test' --header 'Access-Control-Request-Method: PUT'"
+    _, headers, _ = get(internet, url, f"--request OPTIONS {asked}")
+    assert headers["access-control-allow-origin"] in ("*", "https://client.test")
+    assert "PUT" in headers["access-control-allow-methods"]
+    status, headers, _ = get(internet, url, "--header 'Origin: https://client.test'")
+    assert status == 200
+    assert headers["access-control-allow-origin"] in ("*", "https://client.test")
+
+
+def test_a_page_that_was_uploaded_is_not_shown(internet, uploaded):
+    _, headers, _ = get(internet, shlex.quote(uploaded("page.html", "<script>alert(1)</script>")))
+    print(headers)
+    assert headers["content-disposition"].startswith("attachment")
+    assert headers["x-content-type-options"] == "nosniff"
+    _, headers, _ = get(internet, shlex.quote(uploaded("words.txt", "words")))
+    assert not headers.get("content-disposition", "inline").startswith("attachment")
