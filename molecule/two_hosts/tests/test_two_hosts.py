@@ -101,6 +101,20 @@ def test_a_change_arrives_by_itself(primary, secondary, play):
     assert int(serial(secondary)) > int(before)
 
 
+def test_a_change_while_the_primary_is_down(primary, secondary, play):
+    """named has a journal of the zone that it read before, and meets a newer file."""
+    records = INVENTORY["hosts"][PRIMARY]["bind_records_extra"]
+    for step, down in (("one", False), ("two", True)):
+        if down:
+            assert "0" not in primary.out(f"ls /var/lib/bind/zones/{ZONE}.zone.jnl | wc -l")
+            primary.out("systemctl stop named")
+        done = play(PRIMARY, bind_records_extra=[*records, {"name": step, "type": "A", "data": "198.51.100.7"}])
+        assert done.returncode == 0, done.stdout[-2000:]
+        for host in (primary, secondary):
+            until(lambda host=host, step=step: host.out(f"dig +short @127.0.0.1 {step}.{ZONE} A") == "198.51.100.7", 30)
+    assert play(PRIMARY).returncode == 0
+
+
 def test_a_new_zone_is_served_by_both_and_a_removed_one_by_none(primary, secondary, play):
     """There is no run on the secondary: it learns from the catalog."""
     new = {"name": "elm.test", "records": [{"name": "www", "type": "A", "data": "198.51.100.7"}]}
