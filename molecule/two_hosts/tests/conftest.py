@@ -74,6 +74,11 @@ def ansible(command: str, *arguments: str) -> subprocess.CompletedProcess:
 
 
 @pytest.fixture(scope="session")
+def stranger() -> Host:
+    return Host("stranger.test")
+
+
+@pytest.fixture(scope="session")
 def play() -> Callable[..., subprocess.CompletedProcess]:
     """Run the scenario's playbook, or one of the collection, with other variables."""
 

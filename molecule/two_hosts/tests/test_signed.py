@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 
 import pytest
-from conftest import ADDRESS, PRIMARY, SECONDARY, SECRET, ZONE, until
+from conftest import ADDRESS, INVENTORY, PRIMARY, SECONDARY, SECRET, ZONE, until
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,29 @@ def test_both_find_what_is_wrong(secondary, zone, damage):
     for done in judge(secondary, "/tmp/damaged"):
         print(done.stdout[:300])
         assert done.rc != 0
+
+
+def test_dnsviz_finds_nothing(secondary, stranger, play, dnssec):
+    """From the parent's key down, at both servers: no error, and no warning."""
+    (zone,) = INVENTORY["hosts"][PRIMARY]["bind_zones_extra"]
+    ds = {"name": "oak", "type": "DS", "data": dnssec()["ds"][0]}
+    assert play(PRIMARY, bind_zones_extra=[{**zone, "records": [*zone["records"], ds]}]).returncode == 0
+    servers = ",".join(f"{name}={address}" for name, address in ADDRESS.items() if name in (PRIMARY, SECONDARY))
+    # dnsviz stumbles over an MX record that says there is no mail (RFC 7505).
+    kinds = "SOA,NS,A,AAAA,TXT,CAA,DNSKEY,DS,CDS,CDNSKEY"
+    until(lambda: secondary.out(f"dig +short +norec @127.0.0.1 {ZONE} DS") != "", 30)
+    stranger.out(
+        f"dig +noall +answer +norec @{ADDRESS[PRIMARY]} grove.test DNSKEY | grep -w 257 > /tmp/anchor"
+        f" && dnsviz probe -A -a grove.test -R {kinds} -x grove.test+:{servers} {ZONE} conference.{ZONE} > /tmp/probe 2>/tmp/log"
+    )
+    assert stranger.out("dnsviz grok -l warning -t /tmp/anchor -r /tmp/probe") in ("", "{}")
+    whole = json.loads(stranger.out("dnsviz grok -l info -t /tmp/anchor -r /tmp/probe"))
+    assert whole[f"{ZONE}."]["delegation"]["status"] == "SECURE"
+    print(f"{len(whole)} names, {sum(len(found['queries']) for found in whole.values())} questions: nothing to say")
+    # The control: with another key as the anchor there is.
+    stranger.out("sed 's/ 13 ..../ 13 AAAA/' /tmp/anchor > /tmp/wrong && ! cmp -s /tmp/anchor /tmp/wrong")
+    assert "NO_TRUST_ANCHOR_SIGNING" in stranger.out("dnsviz grok -l warning -t /tmp/wrong -r /tmp/probe")
+    assert play(PRIMARY).returncode == 0
 
 
 def test_nothing_is_wrong_with_denial_by_nsec3(primary, secondary, zone, play, delv):
