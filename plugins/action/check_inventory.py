@@ -151,7 +151,9 @@ class ActionModule(ActionBase):
             if causes & self._bad or ("ansible_facts" in causes and not self._gathered):
                 self._unknown.append(name)
             else:
-                self._fail(name, f"{name}: {HIDDEN if inventory.is_secret(option) else message}")
+                # The checks of secrets speak of `this secret`, and show nothing of it.
+                hidden = inventory.is_secret(option) and not message.startswith("this secret ")
+                self._fail(name, f"{name}: {HIDDEN if hidden else message}")
 
     def _wrong(self, name, option):
         """Returns what is wrong with a variable, or nothing."""

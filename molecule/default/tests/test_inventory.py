@@ -34,6 +34,10 @@ CASES = {
         {"xmpp_extra_domains": [{"domain": "broccoli.test", "components": {}}]},
         ["xmpp_domains: ", "'broccoli.test' is there twice, as a domain or a component"],
     ),
+    "a key that is too short": (
+        {"bind_secondaries": ["198.51.100.91"], "bind_transfer_secret": "c2hvcnQ="},
+        ["bind_transfer_secret: this secret has 5 bytes, and HMAC-SHA256 needs 32 to 64"],
+    ),
     "two at once": (
         {"xmpp_addresses": ["here"], "updates_reboot_window": ""},
         ["xmpp_addresses: 'here'", "updates_reboot_window: "],
@@ -77,6 +81,18 @@ def test_a_name_that_nobody_could_trust(rosewood, site):
     assert (
         "conference.kale.test is not in the certificate: add it to certificates_names" in result.stdout + result.stderr
     )
+    assert re.search(rf"^{re.escape(HOSTNAME)} +: ok=\d+ +changed=0 ", result.stdout, re.MULTILINE)
+    assert rosewood.out("find /etc -newermt '-1 hour' -type f -printf '%p %T@\\n' | sort | sha256sum") == before
+
+
+def test_an_alias_beside_other_records(rosewood, site):
+    """The zone needs what the host says of itself, so the host has been asked; nothing on it has changed."""
+    records = [{"name": "@", "type": "CNAME", "data": "elsewhere.example.net."}]
+    before = rosewood.out("find /etc -newermt '-1 hour' -type f -printf '%p %T@\\n' | sort | sha256sum")
+    result = site("--extra-vars", json.dumps({"bind_records_extra": records}))
+    print(result.stdout[-1500:] + result.stderr)
+    assert result.returncode != 0
+    assert "@ CNAME: an alias allows no other record at its name" in " ".join((result.stdout + result.stderr).split())
     assert re.search(rf"^{re.escape(HOSTNAME)} +: ok=\d+ +changed=0 ", result.stdout, re.MULTILINE)
     assert rosewood.out("find /etc -newermt '-1 hour' -type f -printf '%p %T@\\n' | sort | sha256sum") == before
 

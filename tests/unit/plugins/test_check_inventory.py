@@ -64,7 +64,7 @@ FILES = {
     "roles/dead/meta/argument_specs.yml": "argument_specs: {main: {options: {dead_value: {type: str}}}}",
     "roles/keys/meta/argument_specs.yml": """
         argument_specs: {main: {options: {keys_list: {type: list, elements: dict, options: {
-          key: {type: int, no_log: true}}}}}}
+          key: {type: int, no_log: true}}}, bind_transfer_secret: {type: str, no_log: true}}}}
         """,
 }
 GOOD = {
@@ -144,12 +144,15 @@ CASES = {
             **GOOD,
             "xmpp_password": "hunter2",
             "keys_list": [{"key": "hunter2"}],
+            "bind_transfer_secret": "aHVudGVyMg==",
             "updates_token": "{{ 'hunter2' | magicbroccoli.xmpp.reboot_window }}",
         },
         [
             "xmpp_password: its value is wrong, and not shown because it is secret",
             "updates_token: its value is wrong, and not shown because it is secret",
             "keys_list: its value is wrong, and not shown because it is secret",
+            "bind_transfer_secret: this secret has 7 bytes, and HMAC-SHA256 needs 32 to 64 (RFC 8945); write 32 random bytes "
+            "in Base64, as `openssl rand -base64 32` prints them, and keep them in a vault",
         ],
     ),
     "facts_missing": ({key: value for key, value in GOOD.items() if key != "xmpp_addresses"}, []),
@@ -310,7 +313,7 @@ def test_wrong_uses(run, name):
 
 def test_no_secret_is_printed(run):
     assert "not shown because it is secret" in run[1]
-    assert "hunter2" not in run[1]
+    assert "hunter2" not in run[1] and "aHVudGVyMg" not in run[1]
 
 
 @pytest.mark.parametrize(
