@@ -1,0 +1,161 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A login in one round trip on Debian 13 (XEP-0388, XEP-0386), which is no way around what the older one refuses."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+import socket
+import ssl
+import xml.etree.ElementTree as ET
+
+import pytest
+from conftest import ADDRESS, CA, DOMAIN, RELEASE, create
+
+SASL2 = "{urn:xmpp:sasl:2}"
+BIND2 = "{urn:xmpp:bind:0}"
+SASL = "{urn:ietf:params:xml:ns:xmpp-sasl}"
+SM = "{urn:xmpp:sm:3}"
+BINDINGS = "{urn:xmpp:sasl-cb:0}"
+
+
+class Stream:
+    """A stream by direct TLS, up to the login."""
+
+    def __init__(self):
+        connection = socket.create_connection((ADDRESS, 5223), 15)
+        self.socket = ssl.create_default_context(cafile=CA).wrap_socket(connection, server_hostname=DOMAIN)
+        self.parser = ET.XMLPullParser(["start", "end"])
+        self.depth = 0
+        self.send(
+            f"<?xml version='1.0'?><stream:stream to='{DOMAIN}' version='1.0' xmlns='jabber:client' "
+            "xmlns:stream='http://etherx.jabber.org/streams'>"
+        )
+        self.features = self.receive()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.socket.close()
+
+    def send(self, xml: str) -> None:
+        self.socket.sendall(xml.encode())
+
+    def receive(self) -> ET.Element:
+        while True:
+            for event, element in self.parser.read_events():
+                self.depth += 1 if event == "start" else -1
+                if event == "end" and self.depth == 1:
+                    return element
+            self.parser.feed(self.socket.recv(65536))
+
+    def mechanisms(self) -> list[str]:
+        return sorted(mechanism.text for mechanism in self.features.iter(f"{SASL2}mechanism"))
+
+    def authenticate(self, mechanism: str, initial: str, inner: str = "") -> ET.Element:
+        self.send(
+            f"<authenticate xmlns='{SASL2[1:-1]}' mechanism='{mechanism}'><initial-response>{encode(initial)}"
+            f"</initial-response>{inner}</authenticate>"
+        )
+        return self.receive()
+
+    def scram(self, account, password: str | None = None, inner: str = "") -> tuple[ET.Element, dict[str, str]]:
+        """RFC 5802; the result is what the server says in the end, and what it offered."""
+        first = f"n={account.jid.split('@')[0]},r={secrets.token_urlsafe(18)}"
+        answer = self.authenticate("SCRAM-SHA-1", f"n,,{first}", inner)
+        if answer.tag == f"{SASL2}failure":
+            return answer, {}
+        challenge = base64.b64decode(answer.text).decode()
+        offer = dict(part.split("=", 1) for part in challenge.split(","))
+        salted = hashlib.pbkdf2_hmac(
+            "sha1", (password or account.password).encode(), base64.b64decode(offer["s"]), int(offer["i"])
+        )
+        last = f"c=biws,r={offer['r']}"
+        signed = f"{first},{challenge},{last}".encode()
+        key = hmac.digest(salted, b"Client Key", "sha1")
+        signature = hmac.digest(hashlib.sha1(key).digest(), signed, "sha1")
+        proof = base64.b64encode(bytes(a ^ b for a, b in zip(key, signature, strict=True))).decode()
+        self.send(f"<response xmlns='{SASL2[1:-1]}'>{encode(f'{last},p={proof}')}</response>")
+        verdict = self.receive()
+        if verdict.tag == f"{SASL2}success":
+            server = hmac.digest(hmac.digest(salted, b"Server Key", "sha1"), signed, "sha1")
+            proven = base64.b64decode(verdict.findtext(f"{SASL2}additional-data")).decode()
+            assert proven == "v=" + base64.b64encode(server).decode()
+        return verdict, offer
+
+
+def encode(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.fixture
+def stream():
+    with Stream() as stream:
+        yield stream
+
+
+def test_0388_is_offered_where_it_works(stream):
+    """Debian 12's module would break every login."""
+    expected = {"trixie": ["SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"], "bookworm": []}[RELEASE]
+    print(stream.mechanisms())
+    assert stream.mechanisms() == expected
+
+
+def test_0440_the_channel_bindings_are_named(stream):
+    """Of TLS 1.3 (RFC 9266)."""
+    named = [found.get("type") for found in stream.features.iter(f"{BINDINGS}channel-binding")]
+    print(stream.socket.version(), named)
+    assert named == {"trixie": ["tls-exporter"], "bookworm": []}[RELEASE]
+
+
+if RELEASE == "trixie":
+
+    def test_0386_one_login_binds_and_enables(stream, accounts):
+        bind = (
+            f"<bind xmlns='{BIND2[1:-1]}'><tag>test</tag><enable xmlns='urn:xmpp:carbons:2'/>"
+            f"<enable xmlns='{SM[1:-1]}' resume='true'/></bind>"
+        )
+        verdict, _ = stream.scram(accounts["alice"], inner=bind)
+        jid = verdict.findtext(f"{SASL2}authorization-identifier")
+        print(jid, [child.tag for child in verdict.find(f"{BIND2}bound")])
+        assert jid.startswith(f"{accounts['alice'].jid}/test~")
+        assert verdict.find(f"{BIND2}bound/{SM}enabled").get("resume") in ("1", "true")
+        stream.receive()
+        stream.send("<iq xmlns='jabber:client' type='get' id='p1'><ping xmlns='urn:xmpp:ping'/></iq>")
+        while (answer := stream.receive()).get("id") != "p1":
+            pass
+        assert answer.get("type") == "result"
+
+    def test_0474_nobody_between_could_have_changed_what_is_offered(stream, accounts):
+        """The server's hash of its mechanisms and channel bindings is under the password's protection."""
+        _, offer = stream.scram(accounts["alice"])
+        bindings = sorted(found.get("type") for found in stream.features.iter(f"{BINDINGS}channel-binding"))
+        offered = "\x1e".join(stream.mechanisms()) + "\x1f" + "\x1e".join(bindings)
+        assert offer["h"] == base64.b64encode(hashlib.sha1(offered.encode()).digest()).decode()
+
+    def test_0388_a_wrong_password_is_refused(stream, accounts):
+        verdict, _ = stream.scram(accounts["alice"], password="wrong")
+        assert verdict.tag == f"{SASL2}failure"
+        assert verdict[0].tag == f"{SASL}not-authorized"
+
+    @pytest.mark.parametrize("mechanism", ["PLAIN", "OAUTHBEARER", "EXTERNAL", "ANONYMOUS", "NONE"])
+    def test_0388_what_is_not_offered_is_refused(stream, accounts, mechanism):
+        account = accounts["alice"]
+        user = account.jid.split("@")[0]
+        verdict = stream.authenticate(mechanism, f"\0{user}\0{account.password}")
+        print(ET.tostring(verdict, "unicode"))
+        assert verdict.tag == f"{SASL2}failure"
+        assert verdict[0].tag == f"{SASL}invalid-mechanism"
+
+    def test_0388_a_disabled_account_is_refused(stream, rosewood):
+        account = create(rosewood, "disabled", DOMAIN)
+        rosewood.out(f"prosodyctl shell 'user:disable(\"{account.jid}\")'")
+        verdict, _ = stream.scram(account)
+        print(ET.tostring(verdict, "unicode"))
+        assert verdict.tag == f"{SASL2}failure"
+        assert verdict[0].tag == f"{SASL}account-disabled"
