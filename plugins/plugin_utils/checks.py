@@ -150,6 +150,17 @@ def password_length(value):
     return int(value)
 
 
+def registration_questions(value):
+    """Questions that tell people from machines; their options are checked by their spec."""
+    for question in value:
+        answers = list_of(lambda answer: text(answer, "an answer", "green"), "answers", "['green']", empty=False)
+        text(question["en"], "a question", "What colour is our logo?")
+        for answer in answers(question["answers"]):
+            if not answer.strip():
+                raise ValueError(f"{answer!r} is not an answer: it is empty; write for example 'green'")
+    return list(value)
+
+
 def ca_domain(value):
     """A CAA issuer: a domain, with parameters after semicolons if any (RFC 8659, RFC 8657)."""
     text(value, "a certificate authority's domain", "letsencrypt.org")
@@ -506,6 +517,9 @@ FORMATS = {
     "prosody_registration_min_password": password_length,
     "prosody_registration_reserved": list_of(account_name, "account names", "['chief']"),
     "prosody_registration_per_hour": positive,
+    "prosody_registration_most_waiting": positive,
+    "prosody_registration_blocklist": list_of(network, "networks", "['198.51.100.0/24']"),
+    "prosody_registration_questions": registration_questions,
     "prosody_turn_host": domain_name,
     "prosody_turn_secret": file_path,
     "prosody_turn_secret_group": system_group,

@@ -38,6 +38,10 @@ CASES = {
         {"bind_secondaries": ["198.51.100.91"], "bind_transfer_secret": "c2hvcnQ="},
         ["bind_transfer_secret: this secret has 5 bytes, and HMAC-SHA256 needs 32 to 64"],
     ),
+    "open without a question": (
+        {"xmpp_registration": "open"},
+        ["prosody_registration_questions: ", "open registration needs questions", "What colour is our logo?"],
+    ),
     "two at once": (
         {"xmpp_addresses": ["here"], "updates_reboot_window": ""},
         ["xmpp_addresses: 'here'", "updates_reboot_window: "],

@@ -11,6 +11,7 @@ import re
 import secrets
 import shlex
 import subprocess
+import time
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from types import SimpleNamespace
@@ -47,6 +48,7 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
+SECOND = "2001:db8:100::153"
 ATTACK = "\"><script>alert(1)</script>'{name}%s"
 
 
@@ -133,6 +135,12 @@ def newcomer(name: str = "new", domain: str = DOMAIN) -> Account:
     return Account(f"{name}-{secrets.token_hex(4)}@{domain}", secrets.token_urlsafe(18))
 
 
+def second_address(internet) -> None:
+    """One more address of the same /64."""
+    device = "$(ip -6 -o route get 2001:db8:100::20 | grep -o 'dev [^ ]*' | cut -c5-)"
+    internet.out(f"ip -6 addr replace {SECOND}/64 dev {device}")
+
+
 def typed(account: Account) -> dict:
     return {"name": account.jid.split("@")[0], "password": account.password, "again": account.password}
 
@@ -160,9 +168,9 @@ def can(connect, client):
 class InBand(Client):
     """A client that makes its account before it logs in (XEP-0077), with an invitation (XEP-0445) if it has one."""
 
-    def __init__(self, account: Account, token: str | None = None):
+    def __init__(self, account: Account, token: str | None, answer: str | None):
         super().__init__(account.jid, account.password, (ADDRESS, 5222), CA)
-        self.token = token
+        self.token, self.answer = token, answer
         # slixmpp keeps stanzas that it does not expect before a login.
         self._always_send_everything = True
         self.outcome = asyncio.get_event_loop().create_future()
@@ -171,13 +179,17 @@ class InBand(Client):
         self.add_event_handler("failed_all_auth", lambda _: self.outcome.set_result("not offered"))
 
     async def register(self, _form) -> None:
-        user = self.boundjid.user
+        fields = {"username": self.boundjid.user, "password": self.password}
+        if self.answer is None:
+            inner = "".join(f"<{name}>{value}</{name}>" for name, value in fields.items())
+        else:
+            fields |= {"FORM_TYPE": REGISTER, "answer": self.answer}
+            inner = "".join(f"<field var='{name}'><value>{value}</value></field>" for name, value in fields.items())
+            inner = f"<x xmlns='jabber:x:data' type='submit'>{inner}</x>"
         try:
             if self.token:
                 await self.put(f"<preauth xmlns='urn:xmpp:pars:0' token='{self.token}'/>")
-            await self.put(
-                f"<query xmlns='{REGISTER}'><username>{user}</username><password>{self.password}</password></query>"
-            )
+            await self.put(f"<query xmlns='{REGISTER}'>{inner}</query>")
             self.outcome.set_result("registered")
         except IqError as error:
             self.outcome.set_result(condition(error.iq.xml.find("{jabber:client}error")))
@@ -189,11 +201,11 @@ class InBand(Client):
         await iq.send(timeout=SECONDS)
 
 
-def in_band(account: Account, token: str | None = None) -> str:
+def in_band(account: Account, token: str | None = None, answer: str | None = None) -> str:
     """What comes of making an account in an app."""
 
     async def run() -> str:
-        app = InBand(account, token)
+        app = InBand(account, token, answer)
         app.connect(*app.address)
         return await asyncio.wait_for(app.outcome, SECONDS)
 
@@ -435,10 +447,8 @@ def test_administrators_invite_by_a_command_and_others_only_as_contacts(connect,
 
 def test_an_address_makes_a_few_accounts_in_an_hour(internet, invite, can):
     """Whatever its proxy says, and all of a /64 together."""
-    internet.out(
-        "ip -6 addr replace 2001:db8:100::153/64 dev $(ip -6 -o route get 2001:db8:100::20 | grep -o 'dev [^ ]*' | cut -c5-)"
-    )
-    interfaces = [HOSTS["internet.test"]["world_address6"], "2001:db8:100::153"]
+    second_address(internet)
+    interfaces = [HOSTS["internet.test"]["world_address6"], SECOND]
     answers = []
     for number in range(6):
         browser, account = Browser(internet, f"--ipv6 --interface {interfaces[number % 2]}"), newcomer()
@@ -508,5 +518,110 @@ def test_closed_is_closed(registration, browser, invite, accounts, rosewood, con
     assert can(changed)
     assert not can(kept)
 
-    registration()
-    assert browser.open(token).status == 200
+
+QUESTION = {"en": "What colour is the <b>logo</b>?", "de": "Welche Farbe hat das Logo?", "answers": ["green", "grün"]}
+RIGHT = {"answer": " Green "}
+
+
+@pytest.fixture(scope="module")
+def opened(registration):
+    """Whoever answers the question may register, but nobody from one address of internet.test."""
+    registration(
+        xmpp_registration="open",
+        prosody_registration_questions=[QUESTION],
+        prosody_registration_blocklist=[f"{SECOND}/128"],
+        prosody_registration_most_waiting=3,
+    )
+
+
+def slowly(browser):
+    """The page without an invitation, after as much time as a human needs."""
+    shown = browser.open()
+    time.sleep(2)
+    return shown
+
+
+def test_open_asks_a_question_and_an_administrator(opened, browser, rosewood, can):
+    account = newcomer()
+    shown = browser.open()
+    assert browser.submit(shown, **typed(account), **RIGHT).page.wrong["form"].startswith("That was too fast")
+    time.sleep(2)
+    for wrong in ({"answer": "red"}, {"answer": ""}, {}):
+        assert browser.submit(shown, **typed(account), **wrong).page.wrong == {
+            "form": "Something is wrong below.",
+            "answer": "This is not the answer.",
+        }
+    assert QUESTION["en"] in shown.page.text
+    done = browser.submit(shown, **typed(account), **RIGHT)
+    assert (done.status, done.page.heading) == (200, "Your account waits for approval")
+    assert not can(account)
+    assert account.jid in rosewood.out("xmpp-registrations")
+    assert rosewood.out(f"xmpp-registrations approve {account.jid}") == f"{account.jid}: approved"
+    assert can(account)
+    assert account.jid not in rosewood.out("xmpp-registrations")
+    again = rosewood.run(f"xmpp-registrations refuse {account.jid}")
+    assert (again.rc, again.stderr) == (1, f"xmpp-registrations: {account.jid}: nobody of that name waits\n")
+
+
+def test_apps_are_asked_the_same(opened, rosewood, can):
+    account = newcomer()
+    assert in_band(account) == in_band(account, answer="red") == "not-acceptable"
+    assert in_band(account, answer="green") == "registered"
+    assert not can(account)
+    rosewood.out(f"xmpp-registrations refuse {account.jid}")
+    assert not can(account)
+    assert account.jid not in rosewood.out("xmpp-registrations")
+
+
+def test_an_invitation_needs_neither(opened, browser, invite, can):
+    account, other = newcomer(), newcomer()
+    shown = browser.open(invite())
+    assert "answer" not in shown.page.fields
+    assert browser.submit(shown, **typed(account)).page.heading == "Your account is ready"
+    assert can(account)
+    assert in_band(other, invite()) == "registered"
+    assert can(other)
+
+
+def test_who_is_on_the_blocklist_makes_none(opened, internet, invite):
+    second_address(internet)
+    browser = Browser(internet, f"--ipv6 --interface {SECOND}")
+    for shown, answers in ((slowly(browser), RIGHT), (browser.open(invite()), {})):
+        refused = browser.submit(shown, **typed(newcomer()), **answers)
+        assert (refused.status, refused.page.wrong["form"][:34]) == (422, "The account could not be made. Ask")
+
+
+def test_administrators_are_told_and_decide_by_a_command_and_the_queue_is_short(
+    opened, connect, chief, browser, can, accounts
+):
+    def run(coroutine):
+        return LOOP.run_until_complete(coroutine)
+
+    admin = run(connect(chief))
+    asked = [newcomer() for _ in range(3)]
+    for account in asked:
+        assert browser.submit(slowly(browser), **typed(account), **RIGHT).status == 200
+        run(admin.take(lambda message, account=account: account.jid in (message.findtext("{jabber:client}body") or "")))
+    assert browser.submit(slowly(browser), **typed(newcomer()), **RIGHT).status == 429
+
+    node = f"<command xmlns='{COMMANDS}' node='registrations' "
+    # Nobody's connection has outlived the change to open registration.
+    alice = run(connect(accounts["alice"]))
+    with pytest.raises(Refused, match="forbidden"):
+        run(alice.ask("set", node + "action='execute'/>", DOMAIN))
+    users = [account.jid.split("@")[0] for account in asked]
+    for decision, names in (("approve", users[:1]), ("refuse", users[1:])):
+        form = run(admin.ask("set", node + "action='execute'/>", DOMAIN))
+        offered = {value.text for value in form.iter("{jabber:x:data}value")}
+        assert set(names) <= offered
+        values = "".join(f"<value>{name}</value>" for name in names)
+        done = run(
+            admin.ask(
+                "set",
+                f"{node} sessionid='{form.get('sessionid')}' action='complete'><x xmlns='jabber:x:data' type='submit'>"
+                f"<field var='accounts'>{values}</field><field var='decision'><value>{decision}</value></field></x></command>",
+                DOMAIN,
+            )
+        )
+        print(done.findtext(f"{{{COMMANDS}}}note"))
+    assert [can(account) for account in asked] == [True, False, False]

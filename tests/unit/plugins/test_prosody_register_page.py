@@ -98,6 +98,28 @@ def test_passwords(password, problem):
 
 
 @pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("green", "true"),
+        (" GREEN ", "true"),
+        ("dark  green", "true"),
+        ("grün", "true"),
+        ("", "false"),
+        (None, "false"),
+        ("red", "false"),
+        ("gre.n", "false"),
+        (".*", "false"),
+        ("green, red", "false"),
+        ("x" * 501, "false"),
+    ],
+)
+def test_answers(answer, right):
+    question = {"en": "What colour is our logo?", "answers": ["green", "Dark Green", "grün", "x" * 501]}
+    assert lua("print(policy.is_right(given[1], given[2]))", question, answer) == right
+    assert lua("print(policy.is_right(nil, given[1]))", answer) == "false"
+
+
+@pytest.mark.parametrize(
     ("accept", "wanted", "language"),
     [
         (None, None, "en"),
@@ -131,11 +153,15 @@ DATA = {
     "errors": {"name": "name_taken"},
     "form_token": "1.ab",
     "minimum": 10,
+    "question": "What colour is our logo?",
+    "approval": True,
     "jid": "juliet@example.org",
 }
 PAGES = {
     "form": "page.form(given[1])",
+    "question": "(function (data) data.uri, data.token = nil, nil; return page.form(data) end)(given[1])",
     "done": "page.done(given[1])",
+    "waits": "(function (data) data.waits = true; return page.done(data) end)(given[1])",
     "invite_only": "page.message(given[1], 'invite_only')",
     "invalid": "page.message(given[1], 'invalid')",
     "insecure": "page.message(given[1], 'insecure')",
@@ -179,6 +205,7 @@ def test_what_others_write_is_text(kind, hostile):
         "values": {"name": hostile},
         "inviter": hostile,
         "jid": hostile,
+        "question": hostile,
         "form_token": hostile,
         "uri": "xmpp:" + hostile,
     }

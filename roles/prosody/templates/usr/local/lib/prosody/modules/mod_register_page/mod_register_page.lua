@@ -5,25 +5,37 @@
 -- The page /register/, where an invitation (XEP-0401) becomes an account, and the rules for new accounts, on the page and
 -- in-band (XEP-0077) alike. A proxy in front of it does TLS and limits requests.
 --
+-- Where registration is open, who has no invitation answers a question, and the account waits until an administrator
+-- approves of it, by a command (XEP-0050) or in a shell.
+--
 -- Works on Prosody 0.12 and 13.
 --   register_min_password      characters that a password needs (default 10)
 --   register_reserved          more names that nobody may register
 --   register_per_hour          accounts that one address, or one /64 of IPv6, may make in an hour (default 5)
+--   register_open              whether accounts are made without an invitation, too (default no)
+--   register_questions         what they are asked then, each { en = …, de = …, answers = { … } }: one of them on the page, the
+--                              first one in apps
+--   register_approval          whether such accounts wait for approval (default yes)
+--   register_most_waiting      accounts that may wait at a time (default 100)
 
 local cache = require "util.cache";
 local errors = require "util.error";
 local hashes = require "util.hashes";
 local http = require "util.http";
 local jid = require "util.jid";
+local dataforms = require "util.dataforms";
 local net = require "util.net";
 local random = require "util.random";
+local st = require "util.stanza";
 local throttle = require "util.throttle";
 local stringprep = require "util.encodings".stringprep;
 local base64 = require "util.encodings".base64;
 local configmanager = require "core.configmanager";
 local usermanager = require "core.usermanager";
+local adhoc = require "util.adhoc";
 local page = module:require "page";
 local policy = module:require "policy";
+local waiting = module:require "waiting";
 
 module:depends "http";
 local invites = module:depends "invites";
@@ -31,15 +43,22 @@ local invites = module:depends "invites";
 local host = module.host;
 local minimum = module:get_option_number("register_min_password", 10);
 local per_hour = module:get_option_number("register_per_hour", 5);
+local is_open = module:get_option_boolean("register_open", false);
+local questions = module:get_option("register_questions", {});
+local approval = module:get_option_boolean("register_approval", true);
+local most_waiting = module:get_option_number("register_most_waiting", 100);
 local default_role = module:get_option_string("register_ibr_default_role", "prosody:registered");
 local contact_info = module:get_option("contact_info", {});
 
+assert(not is_open or questions[1], "register_questions: write one; open registration needs it");
+
 -- An account that has an administrator's name is one, so nobody can register it.
-local others = {};
+local others, admins = {}, {};
 for name in module:get_option_set("register_reserved", {}) do table.insert(others, name); end
 for _, scope in ipairs { host, "*" } do
 	for _, admin in ipairs(configmanager.get(scope, "admins") or {}) do
 		table.insert(others, jid.node(admin));
+		admins[admin] = true;
 	end
 end
 local reserved = policy.reserve(others);
@@ -78,6 +97,9 @@ module:hook("user-registering", function (event)
 		return true;
 	end
 	local invite = event.validated_invite or event.session and event.session.validated_invite;
+	local additional = event.additional or {};
+	local answer = additional.answer;
+	additional.answer = nil;
 	-- An invitation makes a new account: it is no way to one that is there.
 	if event.allow_reset then
 		event.allow_reset = nil;
@@ -90,21 +112,80 @@ module:hook("user-registering", function (event)
 	local password = stringprep.saslprep(event.password or "");
 	problem = policy.problem_with_password(password, event.username, minimum);
 	if problem then return refuse("modify", "not-acceptable", problem); end
+	if not invite then
+		if not event.answered and not policy.is_right(questions[1], answer) then
+			return refuse("modify", "not-acceptable", "answer_wrong");
+		end
+		if approval and #waiting.list() >= most_waiting then return refuse("wait", "resource-constraint", "queue_full"); end
+	end
 	if usermanager.user_exists(event.username, host) then return refuse("cancel", "conflict", "name_taken"); end
 	if not may_make_another(event.ip or event.session and event.session.ip) then
 		return refuse("wait", "resource-constraint", "throttled");
 	end
 end, -100);
 
+-- Before anybody can log in: the account has been there for no more than this event.
+module:hook("user-registered", function (event)
+	if event.validated_invite or event.session and event.session.validated_invite or not approval then return; end
+	local ok, problem = waiting.add(event.username);
+	if not ok then
+		module:log("error", "Could not shut the account %s, so it is deleted: %s", event.username, problem);
+		usermanager.delete_user(event.username, host);
+		return;
+	end
+	event.waits = true;
+	for admin in pairs(admins) do
+		module:send(st.message({ from = host, to = admin, type = "chat" }, ("%s@%s waits for your approval. Use the command "
+			.. "\"Decide on registrations\" of %s, or in a shell: xmpp-registrations"):format(event.username, host, host)));
+	end
+end, 100);
+
+-- Also for the shell.
+function decide(name, approved) --luacheck: ignore 131/decide
+	local ok, problem = waiting.decide(name, approved);
+	if ok then module:log("info", "Registration of %s@%s %s", name, host, approved and "approved" or "refused"); end
+	return ok, problem;
+end
+list_waiting = waiting.list; --luacheck: ignore 131/list_waiting
+
+if is_open then
+	module:depends("adhoc");
+	local form = dataforms.new {
+		title = "Decide on registrations";
+		instructions = "Approve of the accounts that you choose, or delete them. The others go on waiting.";
+		{ name = "FORM_TYPE", type = "hidden", value = "urn:xmpp:magicbroccoli:registrations" };
+		{ name = "accounts", type = "list-multi", label = "Accounts that wait" };
+		{ name = "decision", type = "list-single", label = "Decision", value = "approve", options = {
+			{ value = "approve", label = "Approve" }, { value = "refuse", label = "Delete" };
+		} };
+	};
+	local command = adhoc.new_initial_data_form(form, function () return { accounts = (waiting.list()) }; end, function (fields, problem)
+		if problem or fields.decision ~= "approve" and fields.decision ~= "refuse" then
+			return { status = "completed", error = { message = "The form is not valid" } };
+		end
+		local lines = {};
+		for _, name in ipairs(fields.accounts or {}) do
+			local ok, why = decide(name, fields.decision == "approve");
+			table.insert(lines, name .. ": " .. (ok and (fields.decision == "approve" and "approved" or "deleted") or tostring(why)));
+		end
+		return { status = "completed", info = #lines > 0 and table.concat(lines, "\n") or "Nothing is changed" };
+	end);
+	module:provides("adhoc", module:require("adhoc").new("Decide on registrations", "registrations", command, "admin"));
+end
+
 -- A form is good for an hour, and in the browser that asked for it only: the cookie is not sent from other sites.
 local key = random.bytes(32);
 local cookie_name = "__Secure-register";
-local function sign(issued, cookie)
-	return ("%d.%s"):format(issued, hashes.hmac_sha256(key, issued .. "." .. cookie, true));
+local function sign(issued, question, cookie)
+	local signed = issued .. "." .. question;
+	return signed .. "." .. hashes.hmac_sha256(key, signed .. "." .. cookie, true);
 end
-local function is_ours(form_token, cookie)
-	local issued = tonumber((form_token or ""):match("^(%d+)%."));
-	return issued and cookie and os.time() - issued < 3600 and hashes.equals(form_token, sign(issued, cookie)) or false;
+-- Returns the number of the question and the age of the form, or nil where it is not ours.
+local function question_of(form_token, cookie)
+	local issued, question = (form_token or ""):match("^(%d+)%.(%d+)%.");
+	if not issued or not cookie or not hashes.equals(form_token, sign(issued, question, cookie)) then return nil; end
+	local age = os.time() - tonumber(issued);
+	if age < 3600 then return tonumber(question), age; end
 end
 local function cookie_of(request)
 	return (";" .. (request.headers.cookie or "")):match(";%s*" .. cookie_name:gsub("%p", "%%%0") .. "=([%w_-]+)");
@@ -147,7 +228,13 @@ local function show_form(event, status, data)
 		event.response.headers.set_cookie =
 			cookie_name .. "=" .. cookie .. "; Path=/register/; Max-Age=3600; Secure; HttpOnly; SameSite=Strict";
 	end
-	data.form_token = sign(os.time(), cookie);
+	local number = 0;
+	if not data.uri then
+		number = math.random(#questions);
+		data.question = questions[number][data.lang] or questions[number].en;
+		data.approval = approval;
+	end
+	data.form_token = sign(os.time(), number, cookie);
 	return answer(event, status, page.form(data));
 end
 
@@ -155,7 +242,10 @@ end
 local function admit(event, given)
 	local data = visitor(event, given);
 	if not event.request.secure then return nil, answer(event, 403, page.message(data, "insecure")); end
-	if not data.token then return nil, answer(event, 200, page.message(data, "invite_only")); end
+	if not data.token then
+		if is_open then return data; end
+		return nil, answer(event, 200, page.message(data, "invite_only"));
+	end
 	local invite = invite_of(data);
 	if not invite then return nil, answer(event, 404, page.message(data, "invalid")); end
 	return data, invite;
@@ -170,7 +260,14 @@ end
 -- What is wrong with a form, by field.
 local function check(event, given, data, name)
 	local wrong = {};
-	if not is_ours(given.form, cookie_of(event.request)) then wrong.form = "form_expired"; end
+	local question, age = question_of(given.form, cookie_of(event.request));
+	if not question then
+		wrong.form = "form_expired";
+	elseif not data.uri then
+		-- No human is that fast.
+		if age < 2 then wrong.form = "too_fast"; end
+		if not policy.is_right(questions[question], given.answer) then wrong.answer = "answer_wrong"; end
+	end
 	if given.website ~= "" then wrong.form = "refused"; end
 	if not data.fixed_name then wrong.name = policy.problem_with_name(name, reserved); end
 	if name and not wrong.name and usermanager.user_exists(name, host) then wrong.name = "name_taken"; end
@@ -192,13 +289,14 @@ local function submit(event)
 
 	local account = {
 		username = name, host = host, password = given.password, ip = request.ip, additional = {}, role = default_role;
-		validated_invite = invite, allowed = true;
+		validated_invite = invite, answered = not invite, allowed = true;
 	};
 	module:fire_event("user-registering", account);
 	if not account.allowed then
-		local problem = account.problem or "name_taken";
+		local why = account.error and account.error.condition;
+		local problem = account.problem or why == "forbidden" and "refused" or "name_taken";
 		data.errors[problem:find("^name") and "name" or "form"] = problem;
-		return show_form(event, problem == "throttled" and 429 or 422, data);
+		return show_form(event, (problem == "throttled" or problem == "queue_full") and 429 or 422, data);
 	end
 
 	local create = usermanager.create_user_with_role or usermanager.create_user;
@@ -210,10 +308,13 @@ local function submit(event)
 	end
 	module:open_store("account_details"):set(name, { registered = os.time() });
 	module:log("info", "Account made on the page: %s@%s", name, host);
-	module:fire_event("user-registered", {
-		username = name, host = host, source = module.name, validated_invite = invite, ip = request.ip;
-	});
-	data.jid, data.token = name .. "@" .. host, nil;
+	local registered = { username = name, host = host, source = module.name, validated_invite = invite, ip = request.ip };
+	module:fire_event("user-registered", registered);
+	if not usermanager.user_exists(name, host) then
+		data.errors.form = "refused";
+		return show_form(event, 500, data);
+	end
+	data.jid, data.token, data.waits = name .. "@" .. host, nil, registered.waits;
 	return answer(event, 200, page.done(data));
 end
 

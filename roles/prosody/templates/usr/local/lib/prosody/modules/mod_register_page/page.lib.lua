@@ -22,6 +22,8 @@ texts.en = {
 	password = "Password";
 	password_hint = "At least %s characters. Nobody can recover it, so keep it in a password manager.";
 	again = "Password again";
+	answer = "A question, to tell you from machines";
+	approve_hint = "An administrator approves of the account before you can use it.";
 	website = "Leave this empty";
 	send = "Make the account";
 	name_form = "This cannot be a name here. Use 2 to 32 of a–z, 0–9, dot, hyphen, underscore; begin with a letter or digit.";
@@ -32,9 +34,15 @@ texts.en = {
 	password_name = "The password must not contain the name.";
 	again_differs = "These two passwords differ.";
 	form_expired = "The page was open too long, or your browser takes no cookies. Send it again.";
+	too_fast = "That was too fast for a human. Send it again.";
+	answer_wrong = "This is not the answer.";
+	queue_full = "Too many new accounts wait for approval. Try again tomorrow.";
 	throttled = "Too many accounts were made from your network. Try again in an hour.";
 	refused = "The account could not be made. Ask the administrators.";
 	wrong = "Something is wrong below.";
+	waits = "Your account waits for approval";
+	waits_text = "Your address will be";
+	waits_more = "An administrator looks at it. Until then you cannot log in.";
 	done = "Your account is ready";
 	done_text = "Your address is";
 	invite_only = "By invitation only";
@@ -61,6 +69,8 @@ texts.de = {
 	password = "Passwort";
 	password_hint = "Mindestens %s Zeichen. Niemand kann es wiederherstellen: Bewahre es in einem Passwortmanager auf.";
 	again = "Passwort noch einmal";
+	answer = "Eine Frage, die dich von Maschinen unterscheidet";
+	approve_hint = "Ein Administrator gibt das Konto frei, bevor du es benutzen kannst.";
 	website = "Dieses Feld leer lassen";
 	send = "Konto anlegen";
 	name_form = "Das geht hier nicht als Name. Nimm 2 bis 32 Zeichen: a–z, 0–9, Punkt, Bindestrich, Unterstrich; am Anfang Buchstabe oder Ziffer.";
@@ -71,9 +81,15 @@ texts.de = {
 	password_name = "Das Passwort darf den Namen nicht enthalten.";
 	again_differs = "Die beiden Passwörter sind verschieden.";
 	form_expired = "Die Seite war zu lange offen, oder dein Browser nimmt keine Cookies an. Sende sie noch einmal.";
+	too_fast = "Das war zu schnell für einen Menschen. Sende es noch einmal.";
+	answer_wrong = "Das ist nicht die Antwort.";
+	queue_full = "Zu viele neue Konten warten auf Freigabe. Versuche es morgen wieder.";
 	throttled = "Aus deinem Netz wurden zu viele Konten angelegt. Versuche es in einer Stunde wieder.";
 	refused = "Das Konto konnte nicht angelegt werden. Frage die Administratoren.";
 	wrong = "Unten stimmt etwas nicht.";
+	waits = "Dein Konto wartet auf Freigabe";
+	waits_text = "Deine Adresse wird sein";
+	waits_more = "Ein Administrator sieht es sich an. Bis dahin kannst du dich nicht anmelden.";
 	done = "Dein Konto ist fertig";
 	done_text = "Deine Adresse ist";
 	invite_only = "Nur mit Einladung";
@@ -168,14 +184,14 @@ local function app_list()
 	return "<ul>" .. table.concat(items, "\n") .. "</ul>\n";
 end
 
--- data: besides those of `render`, values and errors by field, form_token, minimum, and of an invitation uri, inviter and
--- fixed_name.
+-- data: besides those of `render`, values and errors by field, form_token, minimum, of an invitation uri, inviter and
+-- fixed_name, and without one question and approval.
 local function form(data)
 	local t = texts[data.lang];
 	local parts, focused = {}, false;
 	local function field(name, options)
 		local wrong = data.errors[name];
-		options.name, options.label, options.class = name, t[name], "hint";
+		options.name, options.label, options.class = name, options.label or t[name], "hint";
 		if wrong then
 			options.class, options.hint = "wrong", (t[wrong] or t.refused):format(data.minimum);
 			options.more = options.more .. ' aria-invalid="true"' .. (focused and "" or " autofocus");
@@ -213,6 +229,13 @@ local function form(data)
 	field("again", {
 		type = "password", autocomplete = "new-password", more = 'maxlength="512"';
 	});
+	if data.question then
+		field("answer", {
+			type = "text", label = data.question, hint = t.answer, autocomplete = "off";
+			more = 'maxlength="200"';
+		});
+	end
+	if data.approval then add('<p>{approve_hint}</p>\n', t); end
 	-- Who fills in everything is no human.
 	add('<div class="website" aria-hidden="true"><label for="website">{website}</label>'
 		.. '<input id="website" name="website" tabindex="-1" autocomplete="off"></div>\n', t);
@@ -222,9 +245,14 @@ local function form(data)
 	return render(data, title, table.concat(parts));
 end
 
--- data: besides those of `render`, jid.
+-- data: besides those of `render`, jid, and whether it waits for approval.
 local function done(data)
 	local t = texts[data.lang];
+	if data.waits then
+		return render(data, t.waits, fill("<p>{waits_text} <strong>{jid}</strong></p>\n<p>{waits_more}</p>\n", {
+			waits_text = t.waits_text, jid = data.jid, waits_more = t.waits_more;
+		}));
+	end
 	return render(data, t.done, fill("<p>{done_text} <strong>{jid}</strong></p>\n<p>{app_later}</p>\n", {
 		done_text = t.done_text, jid = data.jid, app_later = t.app_later;
 	}) .. app_list());

@@ -44,6 +44,17 @@ local function problem_with_password(password, name, minimum)
 	if name and name ~= "" and password:lower():find(name, 1, true) then return "password_name"; end
 end
 
+local function plain(text) return (text:lower():gsub("^%s+", ""):gsub("%s+$", ""):gsub("%s+", " ")); end
+
+-- Whether a question is answered, whatever the case of ASCII letters and the spaces.
+local function is_right(question, answer)
+	if not question or not answer or #answer > 500 then return false; end
+	for _, right in ipairs(question.answers) do
+		if plain(right) == plain(answer) then return true; end
+	end
+	return false;
+end
+
 -- accept: the header Accept-Language (RFC 9110, section 12.5.4). wanted: what the visitor has chosen.
 local function language(accept, wanted, known)
 	if wanted and known[wanted] then return wanted; end
@@ -57,5 +68,5 @@ end
 
 return {
 	skeleton = skeleton, reserve = reserve, problem_with_name = problem_with_name,
-	problem_with_password = problem_with_password, language = language,
+	problem_with_password = problem_with_password, is_right = is_right, language = language,
 };
