@@ -76,5 +76,5 @@ def test_a_chain_that_a_port_does_not_serve_is_taken_back(rosewood, internet, si
         rosewood.out("chmod +x /etc/xmpp/deploy.d/nginx")
     assert refused.returncode != 0
     message = "after the reload port 443 serves another one; the old one is in place again"
-    assert message in " ".join(refused.stdout.split())
+    assert message in " ".join((refused.stdout + refused.stderr).split())
     assert (served(internet), rosewood.out(f"sha256sum /etc/ssl/xmpp/{DOMAIN}/*")) == before

@@ -40,6 +40,11 @@ def in_sqlite(rosewood, path):
     return {table: sorted(map(tuple, rows)) for table, rows in found.items()}
 
 
+def lasting(tables):
+    """Without the times of Prosody's own jobs, which each start of it may change."""
+    return {**tables, "prosody": [row for row in tables["prosody"] if row[2] != "cron"]}
+
+
 def in_postgresql(rosewood):
     found = {}
     for table, columns in COLUMNS.items():
@@ -77,14 +82,16 @@ def test_what_cannot_be_copied_leaves_all_as_it_is(rosewood, accounts, client, s
     change(
         rosewood, "INSERT INTO prosody VALUES ('broccoli.test', 'odd', 'private', 'a', 'string', 'a' || char(0) || 'b')"
     )
-    before = in_sqlite(rosewood, FILE)
-    result = site(*POSTGRESQL, playbook="move_storage")
-    assert result.returncode != 0
-    said = " ".join((result.stdout + result.stderr).split())
-    assert f"{FILE}: table prosody, row" in said and "it holds a NUL, which PostgreSQL cannot keep" in said
-    assert "jid" in client("login", account=accounts["alice"].by())
-    assert in_sqlite(rosewood, FILE) == before
-    change(rosewood, "DELETE FROM prosody WHERE user = 'odd'")
+    try:
+        before = in_sqlite(rosewood, FILE)
+        result = site(*POSTGRESQL, playbook="move_storage")
+        assert result.returncode != 0
+        said = " ".join((result.stdout + result.stderr).split())
+        assert f"{FILE}: table prosody, row" in said and "it holds a NUL, which PostgreSQL cannot keep" in said
+        assert "jid" in client("login", account=accounts["alice"].by())
+        assert lasting(in_sqlite(rosewood, FILE)) == lasting(before)
+    finally:
+        change(rosewood, "DELETE FROM prosody WHERE user = 'odd'")
 
 
 def test_everything_moves(rosewood, accounts, client, site):
@@ -96,7 +103,7 @@ def test_everything_moves(rosewood, accounts, client, site):
     assert len(before["prosody"]) > 20 and len(before["prosodyarchive"]) > 5
     assert any(sent in row[-1] for row in before["prosodyarchive"])
     # What has come since is more, and nothing is less.
-    for table, rows in before.items():
+    for table, rows in lasting(before).items():
         missing = set(rows) - set(after[table])
         assert not missing, (table, sorted(missing)[:3])
     assert rosewood.run(f"test -e {FILE}").rc == 1
