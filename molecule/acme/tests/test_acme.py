@@ -195,7 +195,8 @@ def test_a_bind_that_is_down(maple):
         maple.out("systemctl start named")
     assert result.rc == 1
     assert "127.0.0.1#53: connection refused" in result.stderr
-    assert "the resolver does not tell the CAA records of acme.test: SERVFAIL" in result.stderr
+    # The resolver finds nobody to ask: it says so at once, or lets the question time out.
+    assert "CAA records of acme.test: SERVFAIL" in result.stderr or "198.51.100.81#53: timed out" in result.stderr
 
 
 @pytest.mark.usefixtures("unchanged")

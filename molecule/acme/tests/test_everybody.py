@@ -28,7 +28,7 @@ class Everybody:
     def start(self) -> None:
         self.authority.out(
             f"rm -f {RESULT}; systemd-run --quiet --unit everybody --setenv SSL_CERT_FILE=/etc/ssl/everybody.pem"
-            f" -p StandardOutput=truncate:{RESULT} -p StandardError=journal python3 /usr/local/lib/world/peers.py;"
+            f" -p KillMode=mixed -p StandardOutput=truncate:{RESULT} -p StandardError=journal python3 /usr/local/lib/world/peers.py;"
             " for n in $(seq 100); do journalctl -q -o cat -u everybody -n 3 | grep -q READY && exit; sleep 0.2; done;"
             " journalctl -q -o cat -u everybody -n 30; exit 1"
         )
