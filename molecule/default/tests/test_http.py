@@ -11,7 +11,7 @@ import shlex
 import xml.etree.ElementTree as ET
 
 import pytest
-from conftest import DOMAIN, DOMAINS
+from conftest import DOMAIN, DOMAINS, RELEASE
 
 
 def places(domain):
@@ -142,7 +142,8 @@ def test_a_download_is_resumed(internet, uploaded):
     url = uploaded("resumed.txt", "0123456789")
     status, headers, body = get(internet, shlex.quote(url), "--range 4-")
     assert (status, body) == (206, "456789")
-    assert headers["content-range"] == "bytes 4-9/10"
+    # Prosody 0.12 counts one byte too many.
+    assert headers["content-range"] == {"bookworm": "bytes 4-10/10", "trixie": "bytes 4-9/10"}[RELEASE]
 
 
 def test_pages_of_others_may_upload_and_fetch(internet, uploaded):
