@@ -104,44 +104,41 @@ def key_matches(path, pin):
     return hashlib.sha256(public_key(output)).hexdigest() == pin
 
 
-def waiting(path):
-    """Returns the certificate whose key is being rolled and the digests that its TLSA records name, from the roll's state."""
+def _noted(path, what, remedy, read):
+    """Returns what `read` takes out of a file that xmpp-certificate keeps: a certificate, and a list for it."""
     try:
         with open(path, encoding="utf-8") as stream:
-            state = json.load(stream)
-        certificate, pins = state["path"], state["pins"]
-        if not all(re.fullmatch("[0-9a-f]{64}", pin) for pin in pins):
-            raise ValueError("pins are 64 lower-case hexadecimal digits")
+            return read(json.load(stream))
     except FileNotFoundError:
         return None, []
     except OSError as error:
-        raise CertificateError(f"state of a key roll {path}: {error.strerror}") from error
+        raise CertificateError(f"{what} {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise CertificateError(
-            f"state of a key roll {path}: it is broken ({error}); restore it, or remove its folder to give the roll up"
-        ) from error
-    return certificate, pins
+        raise CertificateError(f"{what} {path}: it is broken ({error}); {remedy}") from error
+
+
+def waiting(path):
+    """Returns the certificate whose key is being rolled and the digests that its TLSA records name, from the roll's state."""
+
+    def read(state):
+        if not all(re.fullmatch("[0-9a-f]{64}", pin) for pin in state["pins"]):
+            raise ValueError("pins are 64 lower-case hexadecimal digits")
+        return state["path"], state["pins"]
+
+    return _noted(path, "state of a key roll", "restore it, or remove its folder to give the roll up", read)
 
 
 def allowed(path):
     """Returns the certificate that ACME accounts are for, and the accounts, from what xmpp-certificate notes of them."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            noted = json.load(stream)
-        certificate, accounts = noted["path"], noted["accounts"]
-        for account in accounts:
+
+    def read(noted):
+        for account in noted["accounts"]:
             missing = {"directory", "identities", "uri", "method"} - set(account)
             if missing:
                 raise ValueError(f"there is no {', '.join(sorted(missing))}")
-    except FileNotFoundError:
-        return None, []
-    except OSError as error:
-        raise CertificateError(f"ACME accounts {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise CertificateError(
-            f"ACME accounts {path}: it is broken ({error}); remove it, and the next run of the playbook makes it anew"
-        ) from error
-    return certificate, accounts
+        return noted["path"], noted["accounts"]
+
+    return _noted(path, "ACME accounts", "remove it, and the next run of the playbook makes it anew", read)
 
 
 def describe(path, key=None, now=None, pins=(), accounts=()):

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import testinfra
 import yaml
-from clients import Client
+from clients import Client, Refused
 
 TOP = Path(__file__).resolve().parents[3]
 LAB = TOP / ".cache/lab"
@@ -104,6 +104,15 @@ def client(internet: Host) -> Callable[..., dict]:
         return json.loads(answer)
 
     return run
+
+
+async def logs_in(connect, account: Account) -> bool:
+    try:
+        await (await connect(account)).logout()
+    except Refused as refusal:
+        assert str(refusal) == "not-authorized"
+        return False
+    return True
 
 
 def create(host: Host, name: str, domain: str, options: str = "") -> Account:

@@ -33,6 +33,7 @@ from conftest import (
     TOP,
     Account,
     create,
+    logs_in,
 )
 from slixmpp.exceptions import IqError
 
@@ -143,15 +144,6 @@ def second_address(internet) -> None:
 
 def typed(account: Account) -> dict:
     return {"name": account.jid.split("@")[0], "password": account.password, "again": account.password}
-
-
-async def logs_in(connect, account: Account) -> bool:
-    try:
-        await (await connect(account)).logout()
-    except Refused as refusal:
-        assert str(refusal) == "not-authorized"
-        return False
-    return True
 
 
 @pytest.fixture

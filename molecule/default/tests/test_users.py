@@ -11,8 +11,7 @@ import re
 import secrets
 
 import pytest
-from clients import Refused
-from conftest import DOMAIN, LOOP, RELEASE, Account
+from conftest import DOMAIN, LOOP, RELEASE, Account, logs_in
 
 ANNA, BENNO = (
     Account(f"{name}-{secrets.token_hex(3)}@{DOMAIN}", secrets.token_urlsafe(18)) for name in ("anna", "benno")
@@ -35,15 +34,6 @@ def users(site, tmp_path):
         return int(changed[1])
 
     return run
-
-
-async def logs_in(connect, account: Account) -> bool:
-    try:
-        await (await connect(account)).logout()
-    except Refused as refusal:
-        assert str(refusal) == "not-authorized"
-        return False
-    return True
 
 
 @pytest.fixture
