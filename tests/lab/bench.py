@@ -30,8 +30,8 @@ all:
     {HOST}:
       ansible_host: {ADDRESS}
       ansible_user: root
-      ansible_ssh_private_key_file: {TOP}/.cache/lab/id_ed25519
-      ansible_ssh_common_args: -o UserKnownHostsFile={TOP}/.cache/lab/known_hosts
+      ansible_ssh_private_key_file: {TOP}/.cache/lab/demo/id_ed25519
+      ansible_ssh_common_args: -o UserKnownHostsFile={TOP}/.cache/lab/demo/known_hosts
       xmpp_domain: broccoli.test
       xmpp_admins: [admin@broccoli.test]
       xmpp_addresses: [{ADDRESS}]

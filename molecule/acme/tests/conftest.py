@@ -6,17 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import subprocess
-from pathlib import Path
 
 import pytest
-import testinfra
+from hosts import PLAIN, TOP, Host, command
 
-TOP = Path(__file__).resolve().parents[3]
-LAB = TOP / ".cache/lab"
 DOMAIN, HOSTNAME = "acme.test", "maple.acme.test"
 NAMES = [DOMAIN, *(f"{kind}.{DOMAIN}" for kind in ("conference", "proxy", "search", "upload"))]
 PORTS = {
@@ -26,26 +22,6 @@ PORTS = {
     5270: "",
     443: "",
 }
-
-
-class Host:
-    """A host of the lab, by ssh."""
-
-    def __init__(self, address: str):
-        self.testinfra = testinfra.get_host(
-            f"ssh://root@{address}",
-            ssh_identity_file=str(LAB / "id_ed25519"),
-            ssh_extra_args=f"-o UserKnownHostsFile={LAB / 'known_hosts'}",
-            controlpersist=300,
-        )
-
-    def run(self, script: str):
-        return self.testinfra.run(f"sh -c {shlex.quote(script)}")
-
-    def out(self, script: str) -> str:
-        result = self.run(script)
-        assert result.rc == 0, f"{script}\nended with {result.rc}:\n{result.stdout}{result.stderr}"
-        return result.stdout.strip()
 
 
 @pytest.fixture(scope="session")
@@ -84,17 +60,13 @@ def renew(maple: Host, **changes: str):
 
 def playbook(name: str, *variables: str) -> subprocess.Popen:
     """Start a playbook of the collection on the host under test, as its operator would."""
+    arguments = [word for variable in (f"site_hosts={HOSTNAME}", *variables) for word in ("--extra-vars", variable)]
     return subprocess.Popen(
-        [
-            "ansible-playbook",
-            f"--inventory={TOP / 'molecule/acme/inventory'}",
-            f"--inventory={TOP / 'molecule/shared/inventory'}",
-            f"magicbroccoli.xmpp.{name}",
-            *("--extra-vars", f"site_hosts={HOSTNAME}"),
-            *(word for variable in variables for word in ("--extra-vars", variable)),
-        ],
+        command(
+            "ansible-playbook", f"magicbroccoli.xmpp.{name}", *arguments, inventory=TOP / "molecule/acme/inventory"
+        ),
         cwd=TOP,
-        env={**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"},
+        env=PLAIN,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

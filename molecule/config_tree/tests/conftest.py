@@ -15,32 +15,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import testinfra
 import yaml
+from hosts import TOP, Host, command
 
-TOP = Path(__file__).resolve().parents[3]
 SCENARIO = TOP / "molecule/config_tree"
-LAB = TOP / ".cache/lab"
 ADDRESS = yaml.safe_load((SCENARIO / "inventory/hosts.yml").read_text())["all"]["hosts"]["tree.test"]["ansible_host"]
 SITES = 10
 
 
-class Host:
+class Tree(Host):
     """The host, by ssh."""
 
-    def __init__(self):
-        self.testinfra = testinfra.get_host(
-            f"ssh://root@{ADDRESS}",
-            ssh_identity_file=str(LAB / "id_ed25519"),
-            ssh_extra_args=f"-o UserKnownHostsFile={LAB / 'known_hosts'}",
-            controlpersist=300,
-        )
-
     def out(self, command: str, *arguments: str) -> str:
-        """Run a shell command that has to succeed, and return what it prints."""
-        result = self.testinfra.run(command, *arguments)
-        assert result.rc == 0, f"{command}\nended with {result.rc}:\n{result.stdout}{result.stderr}"
-        return result.stdout.strip()
+        """Run a shell command that has to succeed, with arguments that need no quoting, and return what it prints."""
+        return super().out(self.testinfra.backend.quote(command, *arguments))
 
     def write(self, path: str, text: str, mode: str = "0600") -> None:
         self.out("umask 077; printf %%s %s > %s && chmod %s %s", text, path, mode, path)
@@ -117,8 +105,8 @@ class Plays:
             "tasks": [{"magicbroccoli.xmpp.config_tree": {"src": str(self.templates), **task}} for task in tasks],
         }
         (self.directory / "play.yml").write_text(json.dumps([play]))
-        inventories = [f"--inventory={SCENARIO / 'inventory'}", f"--inventory={TOP / 'molecule/shared/inventory'}"]
-        return ["ansible-playbook", *inventories, "-v", str(self.directory / "play.yml"), *options]
+        line = ["ansible-playbook", "-v", str(self.directory / "play.yml"), *options]
+        return command(*line, inventory=SCENARIO / "inventory")
 
     @staticmethod
     def environment(**settings: str) -> dict[str, str]:
@@ -151,8 +139,8 @@ class Plays:
 
 
 @pytest.fixture(scope="session")
-def host() -> Host:
-    return Host()
+def host() -> Tree:
+    return Tree(ADDRESS)
 
 
 @pytest.fixture

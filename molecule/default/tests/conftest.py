@@ -10,19 +10,16 @@ import inspect
 import json
 import os
 import secrets
-import shlex
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import testinfra
 import yaml
 from clients import Client, Refused
+from hosts import CA, TOP, Host, ansible
 
-TOP = Path(__file__).resolve().parents[3]
-LAB = TOP / ".cache/lab"
 INVENTORY = TOP / "molecule/default/inventory"
 HOSTS = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["hosts"]
 
@@ -35,37 +32,11 @@ HOSTNAME = "rosewood.broccoli.test"
 ADDRESS = HOSTS[HOSTNAME]["ansible_host"]
 # Where clients by slixmpp find the servers, and the authority of their certificates.
 SERVERS = {DOMAIN: ADDRESS, "honest.test": HOSTS["internet.test"]["ansible_host"]}
-CA = LAB / "ca/ca.pem"
 LOOP = asyncio.new_event_loop()
 # The second domain of the host.
 EXTRA = "kale.test"
 DOMAINS = [DOMAIN, EXTRA]
 COMPONENTS = [f"{kind}.{domain}" for domain in DOMAINS for kind in ("conference", "proxy", "search", "upload")]
-
-
-class Host:
-    """A host of the lab, by ssh."""
-
-    def __init__(self, name: str):
-        # testinfra leaves the templates of an inventory as they are, so it cannot find the lab's key there.
-        self.testinfra = testinfra.get_host(
-            f"ssh://root@{HOSTS[name]['ansible_host']}",
-            ssh_identity_file=str(LAB / "id_ed25519"),
-            ssh_extra_args=f"-o UserKnownHostsFile={LAB / 'known_hosts'}",
-            controlpersist=300,
-        )
-
-    def run(self, command: str, *, stdin: str | None = None):
-        """Run a shell command; the result has rc, stdout and stderr."""
-        if stdin is not None:
-            command = f"printf %s {shlex.quote(stdin)} | {command}"
-        return self.testinfra.run(command)
-
-    def out(self, command: str, *, stdin: str | None = None) -> str:
-        """Run a shell command that has to succeed, and return what it prints."""
-        result = self.run(command, stdin=stdin)
-        assert result.rc == 0, f"{command}\nended with {result.rc}:\n{result.stdout}{result.stderr}"
-        return result.stdout.strip()
 
 
 @dataclass
@@ -80,13 +51,13 @@ class Account:
 @pytest.fixture(scope="session")
 def rosewood() -> Host:
     """The host under test."""
-    return Host(HOSTNAME)
+    return Host(ADDRESS)
 
 
 @pytest.fixture(scope="session")
 def internet(rosewood: Host) -> Host:
     """The rest of the world, which has got the DS records of the domains from their operator."""
-    world = Host("internet.test")
+    world = Host(HOSTS["internet.test"]["ansible_host"])
     for domain in DOMAINS:
         ds = rosewood.out(f"/usr/local/sbin/bind-ds-records {domain}")
         world.out(f"sh -c 'cat > /var/lib/world/dsset-{domain}.'", stdin=ds + "\n")
@@ -138,22 +109,8 @@ def site() -> Callable[..., subprocess.CompletedProcess]:
     """Run a playbook, that of the site unless said, as an operator does, with other variables or another inventory."""
 
     def run(*arguments: str, inventory: Path = INVENTORY, playbook: str = "site") -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [
-                "ansible-playbook",
-                f"--inventory={inventory}",
-                f"--inventory={TOP / 'molecule/shared/inventory'}",
-                f"magicbroccoli.xmpp.{playbook}",
-                *("--extra-vars", f"site_hosts={HOSTNAME}"),
-                *arguments,
-            ],
-            cwd=TOP,
-            # molecule has it write in colours.
-            env={**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        arguments = (f"magicbroccoli.xmpp.{playbook}", "--extra-vars", f"site_hosts={HOSTNAME}", *arguments)
+        return ansible("ansible-playbook", *arguments, inventory=inventory)
 
     return run
 

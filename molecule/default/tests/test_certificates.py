@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import INVENTORY, TOP
+from conftest import INVENTORY
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hosts import ansible
 
 NAMES = ["files.test", "upload.files.test"]
 PLACE = "/etc/ssl/files.test"
@@ -64,9 +65,8 @@ def deploy(tmp_path, internet):
             },
         }
         (tmp_path / "play.yml").write_text(yaml.safe_dump([play | {"vars": play["vars"] | variables}]))
-        inventories = [f"--inventory={path}" for path in (INVENTORY, TOP / "molecule/shared/inventory")]
-        command = ["ansible-playbook", *inventories, "--diff", "-v", str(tmp_path / "play.yml")]
-        return subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
+        arguments = ("--diff", "-v", str(tmp_path / "play.yml"))
+        return ansible("ansible-playbook", *arguments, inventory=INVENTORY)
 
     return run
 

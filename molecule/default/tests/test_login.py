@@ -11,7 +11,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ADDRESS, DOMAIN, LAB, RELEASE, TOP
+from conftest import ADDRESS, DOMAIN, RELEASE
+from hosts import CA, TOP
 
 WAYS = ["tcp", "tls", "bosh", "websocket"]
 # Prosody 0.12 binds to the channel of TLS 1.2 only (tls-unique), 13 to that of TLS 1.3, too (RFC 9266).
@@ -46,7 +47,7 @@ def test_scram_sha_1_plus_over_tls_1_2(accounts, tmp_path):
     secrets = tmp_path / "accounts.json"
     secrets.write_text(json.dumps({account.jid: account.password for account in (accounts["alice"], accounts["bob"])}))
     command = [sys.executable, TOP / "tests/lab/send_message.py", "--address", ADDRESS]
-    sent = subprocess.run([*command, "--ca", LAB / "ca/ca.pem", "--accounts", secrets], capture_output=True, text=True)
+    sent = subprocess.run([*command, "--ca", CA, "--accounts", secrets], capture_output=True, text=True)
     print(sent.stdout)
     assert sent.returncode == 0, sent.stderr
     assert sent.stdout.count("is logged in by SCRAM-SHA-1-PLUS over TLSv1.2") == 2

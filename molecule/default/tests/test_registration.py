@@ -10,7 +10,6 @@ import json
 import re
 import secrets
 import shlex
-import subprocess
 import time
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
@@ -30,11 +29,11 @@ from conftest import (
     INVENTORY,
     LOOP,
     SCENARIO,
-    TOP,
     Account,
     create,
     logs_in,
 )
+from hosts import ansible
 from slixmpp.exceptions import IqError
 
 ADMINS = {DOMAIN: "admin", EXTRA: "gardener"}
@@ -472,17 +471,8 @@ def registration(tmp_path_factory):
     playbook.write_text(json.dumps([{"hosts": HOSTNAME, "gather_facts": False, "roles": roles}]))
 
     def run(**variables) -> None:
-        done = subprocess.run(
-            [
-                "ansible-playbook",
-                *(f"--inventory={path}" for path in (INVENTORY, SCENARIO.parent, TOP / "molecule/shared/inventory")),
-                f"--extra-vars={json.dumps(variables)}",
-                str(playbook),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        given = (f"--inventory={SCENARIO.parent}", f"--extra-vars={json.dumps(variables)}")
+        done = ansible("ansible-playbook", *given, str(playbook), inventory=INVENTORY)
         assert done.returncode == 0, done.stdout + done.stderr
 
     yield run

@@ -9,14 +9,12 @@ sslyze brings OpenSSLs of its own, which still know all that was ever weak. It t
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from hosts import TOP, ansible
 from sslyze import (
     ProtocolWithOpportunisticTlsEnum,
     ScanCommand,
@@ -28,8 +26,6 @@ from sslyze import (
     ServerScanStatusEnum,
 )
 
-TOP = Path(__file__).resolve().parents[3]
-LAB = TOP / ".cache/lab"
 SCENARIO = TOP / "molecule/tls"
 INVENTORY = yaml.safe_load((SCENARIO / "inventory/hosts.yml").read_text())["all"]
 HOSTS = {host["lab_release"]: host["ansible_host"] for host in INVENTORY["hosts"].values()}
@@ -70,12 +66,8 @@ def openssl_name(suite: str) -> str:
     return short.replace("_", "-")
 
 
-def ansible(*command: str) -> str:
-    inventories = [f"--inventory={path}" for path in (SCENARIO / "inventory", TOP / "molecule/shared/inventory")]
-    environment = {**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"}
-    done = subprocess.run(
-        [command[0], *inventories, *command[1:]], cwd=TOP, env=environment, capture_output=True, text=True, check=False
-    )
+def run(*arguments: str) -> str:
+    done = ansible(*arguments, inventory=SCENARIO / "inventory")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     return done.stdout
 
@@ -85,9 +77,7 @@ def chosen() -> dict:
     """What the plugin chooses on each host under each policy."""
     answers = {}
     for policy in ("strict", "modern"):
-        output = ansible(
-            "ansible", "--one-line", "all", "-m", "magicbroccoli.xmpp.tls_ciphers", "-a", f"policy={policy}"
-        )
+        output = run("ansible", "--one-line", "all", "-m", "magicbroccoli.xmpp.tls_ciphers", "-a", f"policy={policy}")
         for name, answer in re.findall(r"^(\S+) \| SUCCESS => (\{.*\})$", output, re.MULTILINE):
             release = INVENTORY["hosts"][name]["lab_release"]
             answers[release, policy] = json.loads(answer)["ansible_facts"]["tls_ciphers"]
@@ -100,7 +90,7 @@ def served(request) -> tuple[str, str, dict]:
     """All ports with a policy and a kind of key; what sslyze finds there."""
     policy, key = request.param
     variables = {"xmpp_tls_policy": policy, "certificates_key_type": key}
-    ansible("ansible-playbook", str(SCENARIO / "converge.yml"), "--extra-vars", json.dumps(variables))
+    run("ansible-playbook", str(SCENARIO / "converge.yml"), "--extra-vars", json.dumps(variables))
     ports = [port for port in PORTS if policy == "strict" or port != TURN]
     scanner = Scanner(per_server_concurrent_connections_limit=5, concurrent_server_scans_limit=6)
     requests, places = [], {}

@@ -1,0 +1,62 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's hosts, and Ansible as their operator runs it, for the tests of all scenarios."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import testinfra
+
+TOP = Path(__file__).resolve().parents[2]
+STATE = Path(os.environ["LAB_STATE"])
+CA = STATE / "ca/ca.pem"
+CONTROL = os.environ["ANSIBLE_SSH_CONTROL_PATH_DIR"]
+
+
+class Host:
+    """A host of the lab, by ssh."""
+
+    def __init__(self, address: str):
+        self.address = address
+        # testinfra leaves the templates of an inventory as they are, so it cannot find the lab's key there.
+        self.testinfra = testinfra.get_host(
+            f"ssh://root@{address}",
+            ssh_identity_file=str(STATE / "id_ed25519"),
+            # A host that is made anew is not waited for by the connection to the former one.
+            ssh_extra_args=f"-o UserKnownHostsFile={STATE / 'known_hosts'} -o ServerAliveInterval=2 -o ServerAliveCountMax=3",
+            controlpath=f"{CONTROL}/test-{address}",
+            controlpersist=300,
+        )
+
+    def run(self, command: str, *, stdin: str | None = None):
+        """Run a shell command; the result has rc, stdout and stderr."""
+        if stdin is not None:
+            command = f"printf %s {shlex.quote(stdin)} | {command}"
+        return self.testinfra.run(command)
+
+    def out(self, command: str, *, stdin: str | None = None) -> str:
+        """Run a shell command that has to succeed, and return what it prints."""
+        result = self.run(command, stdin=stdin)
+        assert result.rc == 0, f"{command}\nended with {result.rc}:\n{result.stdout}{result.stderr}"
+        return result.stdout.strip()
+
+
+# molecule has Ansible write in colours.
+PLAIN = {**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"}
+
+
+def command(program: str, *arguments: str, inventory: Path) -> list[str]:
+    """One of Ansible's programs with this inventory, and how the lab's hosts are reached."""
+    inventories = (inventory, TOP / "molecule/shared/inventory")
+    return [program, *(f"--inventory={path}" for path in inventories), *arguments]
+
+
+def ansible(program: str, *arguments: str, inventory: Path) -> subprocess.CompletedProcess:
+    """Run one of Ansible's programs as the operator does."""
+    line = command(program, *arguments, inventory=inventory)
+    return subprocess.run(line, cwd=TOP, env=PLAIN, capture_output=True, text=True, check=False)
