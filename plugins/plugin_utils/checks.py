@@ -293,6 +293,20 @@ def system_group(value):
     return str(value)
 
 
+def mail_user(value):
+    """An account on a mail server (RFC 4954)."""
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError(f"{value!r} is not an account; write for example 'rosewood@example.net'")
+    return str(value)
+
+
+def mail_password(value):
+    """Its password, which no message shows."""
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError("this secret is not a password: it has control characters; write it in one line, in a vault")
+    return str(value)
+
+
 def or_empty(check):
     """Makes a check that lets an empty text pass, which stands for none."""
     return lambda value: "" if value == "" else check(value)
@@ -491,6 +505,17 @@ FORMATS = {
     "certificates_names": list_of(
         domain_name, "domain names", "['example.org', 'conference.example.org']", empty=False
     ),
+    "mail_relay": or_empty(host_name),
+    "mail_port": port,
+    "mail_user": mail_user,
+    "mail_password": mail_password,
+    "mail_ca_bundle": file_path,
+    "mail_to": list_of(mail_address, "mail addresses", "['hostmaster@example.org']"),
+    "mail_from": mail_address,
+    "mail_hostname": host_name,
+    "mail_alarm_jids": list_of(bare_jid, "accounts", "['juliet@example.org']"),
+    "mail_alarm_domain": domain_name,
+    "mail_alarm_repeat_hours": positive,
     "xmpp_users": users,
     "prosody_users": users,
     "xmpp_user_passwords": user_passwords,

@@ -66,7 +66,7 @@ def program(tmp_path, monkeypatch):
     loader = importlib.machinery.SourceFileLoader("xmpp_certificate", str(PROGRAM))
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader("xmpp_certificate", loader))
     loader.exec_module(module)
-    for name in ("CONFIG", "STATE", "ROLL", "OFFERED", "ACCOUNTS", "CERTBOT_ACCOUNTS", "LOCK", "HOOKS", "SENDMAIL"):
+    for name in ("CONFIG", "STATE", "ROLL", "OFFERED", "ACCOUNTS", "CERTBOT_ACCOUNTS", "LOCK", "HOOKS"):
         monkeypatch.setattr(module, name, str(tmp_path / name))
     monkeypatch.setattr(module, "PROVE_SECONDS", 0.2)
     # Who runs the tests need not be root.
@@ -580,25 +580,20 @@ def test_the_first_chain_from_elsewhere(program, config, authority, monkeypatch,
     assert stat(config["path"]) == 0o640
 
 
-def test_the_operator_gets_the_reason(program, config, authority, monkeypatch, capsys, tmp_path):
+def test_the_operator_gets_the_reason(program, config, authority, monkeypatch, capsys):
     install(program, config, authority(config["key_path"], names=NAMES[:1]))
     chain = Path(config["path"]).read_text()
-    Path(program.CONFIG).write_text(json.dumps(config | {"email": "admin@example.org"}))
-    Path(program.SENDMAIL).write_text(f"#!/bin/sh\ncat > {tmp_path}/mail\n")
-    Path(program.SENDMAIL).chmod(0o755)
+    Path(program.CONFIG).write_text(json.dumps(config))
 
     def away(*_):
         raise program.Refused(f"{DIRECTORY} does not answer")
 
     monkeypatch.setattr(program, "caa_identities", away)
-    monkeypatch.setattr(sys, "argv", ["xmpp-certificate", "--mail"])
+    monkeypatch.setattr(sys, "argv", ["xmpp-certificate"])
     assert program.main() == 1
     printed = capsys.readouterr()
     assert printed.err == f"The certificate stays as it is: {DIRECTORY} does not answer\n"
     assert "is ordered: it lacks conference.example.org." in printed.out
-    mail = (tmp_path / "mail").read_text()
-    assert "To: admin@example.org\n" in mail and "does not answer" in mail
-    assert "the certificate of example.org is not renewed" in mail.replace("\n ", " ")
     assert Path(config["path"]).read_text() == chain
 
 
