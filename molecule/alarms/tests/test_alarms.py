@@ -1,0 +1,118 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each alarm is provoked and received, by mail and by XMPP."""
+
+from __future__ import annotations
+
+from conftest import HOSTS, NAME
+
+
+def test_an_alarm_is_told_once_and_when_it_is_over(hazel, admin, give):
+    give("The oven is hot", text="90 °C\n.\nFrom here on <b>it</b> burns\n")
+    text = admin.wait("The oven is hot")
+    assert text.splitlines() == ["90 °C", ".", "From here on <b>it</b> burns"]
+    (mail,) = admin.mails
+    assert mail["X-To"] == "hostmaster@mail.test, night@mail.test" and mail["Auto-Submitted"] == "auto-generated"
+    assert "The oven is hot" in hazel.out("xmpp-alarm --list")
+    give("The oven is hot")
+    give("--over", "The oven is hot")
+    give("--over", "Never told")
+    admin.wait("Over: The oven is hot")
+    assert admin.subjects() == admin.heads() == ["The oven is hot", "Over: The oven is hot"]
+    assert hazel.out("xmpp-alarm --list") == ""
+    assert "90 °C" in hazel.out("journalctl -t xmpp-alarm --no-pager")
+
+
+def test_a_service_fails_and_runs_again(hazel, admin):
+    """A real daemon that does not come up any more, without anything that knows of alarms."""
+    drop = "/run/systemd/system/coturn.service.d"
+    broken = "[Service]\nRestart=no\nExecStart=\nExecStart=/bin/sh -c 'echo the wheel is off; exit 3'\n"
+    hazel.out(f"sh -c 'mkdir -p {drop} && cat > {drop}/zz.conf && systemctl daemon-reload'", stdin=broken)
+    hazel.run("systemctl restart coturn")
+    text = admin.wait("coturn.service has failed")
+    assert "the wheel is off" in text
+    hazel.out(f"sh -c 'rm -r {drop} && systemctl daemon-reload && systemctl restart coturn'")
+    admin.wait("Over: coturn.service has failed", seconds=90)
+
+
+def test_a_timer_s_job_fails(hazel, admin):
+    """What ends by itself is over when it has ended well."""
+    hazel.run("systemd-run --unit=nightly --wait sh -c 'echo no disk; exit 1'")
+    assert "no disk" in admin.wait("nightly.service has failed")
+    hazel.out("systemctl reset-failed nightly")
+    admin.wait("Over: nightly.service has failed", seconds=90)
+
+
+def test_prosody_fails(hazel, admin):
+    """The mail comes at once; the message, when there is somebody to carry it."""
+    hazel.out("systemctl stop prosody")
+    hazel.run("systemd-run --unit=meanwhile --wait false")
+    admin.wait("meanwhile.service has failed", message=False)
+    assert admin.messages == []
+    hazel.out("systemctl start prosody")
+    admin.wait("meanwhile.service has failed", seconds=90)
+    assert admin.subjects().count("meanwhile.service has failed") == 1
+    hazel.run("systemctl reset-failed meanwhile")
+
+
+def test_the_mail_server_is_away(hazel, sink, admin, give):
+    sink.out("systemctl stop mail-sink")
+    give("Nobody takes mails")
+    admin.wait("Nobody takes mails", mail=False)
+    assert admin.mails == []
+    sink.out("systemctl start mail-sink")
+    sink.out("sh -c 'until ss -Hlnt sport = :465 | grep -q .; do sleep 0.2; done'")
+    # The next one takes it along; else it would be tried again within a minute.
+    give("Mails are taken again")
+    admin.wait("Mails are taken again")
+    admin.wait("Nobody takes mails")
+
+
+def test_a_stranger_gets_neither_mail_nor_password(hazel, sink, admin, give):
+    """Whoever sits at the mail server's address without its certificate."""
+    key = "-newkey rsa:2048 -nodes -subj /CN=mail.test -addext subjectAltName=DNS:mail.test"
+    sink.out(
+        "sh -c 'cd /etc/ssl/mail && mkdir -p kept && cp *.pem kept && "
+        f"openssl req -x509 {key} -keyout privkey.pem -out fullchain.pem -days 2 2>/dev/null && systemctl restart mail-sink'"
+    )
+    give("This is private")
+    admin.wait("This is private", mail=False)
+    hazel.out(
+        "sh -c 'for n in $(seq 50); do journalctl -u nullmailer --since -60s | grep -q untrusted && exit; sleep 0.2; done; exit 1'"
+    )
+    assert admin.mails == [] and "This is private" in hazel.out("sh -c 'cat /var/spool/nullmailer/queue/*'")
+    sink.out("sh -c 'cd /etc/ssl/mail && mv kept/* . && rmdir kept && systemctl restart mail-sink'")
+    give("The right one is back")
+    admin.wait("The right one is back")
+    admin.wait("This is private")
+
+
+def test_what_programs_write_to_root(hazel, admin):
+    """As cron does; and any user may."""
+    for user in ("root", "www-data"):
+        hazel.out(f"runuser -u {user} -- /usr/sbin/sendmail -i root", stdin=f"Subject: the job of {user}\n\ndone\n")
+        admin.wait(f"the job of {user}", message=False)
+    assert {mail["X-To"] for mail in admin.mails} == {"hostmaster@mail.test, night@mail.test"}
+
+
+def test_the_password_is_nobody_else_s(hazel):
+    assert hazel.out("stat -c '%U %a' /etc/xmpp/mail.remote") == "mail 400"
+    secret = HOSTS[NAME]["mail_password"]
+    assert secret in hazel.out("cat /etc/xmpp/mail.remote").replace("'\"'\"'", "'")
+    places = "/etc/nullmailer /var/cache/debconf /var/log /etc/xmpp/alarm.json"
+    assert hazel.run(f"grep -rlF 'd : $e' {places}").stdout == ""
+
+
+def test_an_upgrade_of_nullmailer_changes_nothing(hazel, admin, give):
+    """Its package writes its configuration anew by debconf, which would break this password."""
+    hazel.out("env DEBIAN_FRONTEND=noninteractive dpkg-reconfigure nullmailer")
+    give("After the upgrade")
+    admin.wait("After the upgrade")
+
+
+def test_who_is_not_in_the_group_gives_no_alarm(hazel, admin):
+    result = hazel.run("runuser -u www-data -- xmpp-alarm 'I am root'")
+    assert result.rc == 0
+    assert "in the journal only" in hazel.out("journalctl -t xmpp-alarm --no-pager -n 5")
+    assert "I am root" not in hazel.out("xmpp-alarm --list")
