@@ -16,10 +16,10 @@ author:
 description:
   - A munin node runs what is linked in C(/etc/munin/plugins). This filter makes these links from names, as
     M(magicbroccoli.xmpp.config_tree) takes them.
-  - What is no list, what munin-node would not take for a plugin's name, an unknown graph of Prosody and a program
+  - What is no list, what munin-node would not take for a plugin's name, an unknown graph of ours and a program
     without a full path are errors.
   - The names are those that munin-node accepts, see C(munin-node(1\)).
-positional: interfaces, prosody, extra
+positional: interfaces, graphs, extra
 options:
   _input:
     description: Names of Debian's plugins, which are in C(/usr/share/munin/plugins).
@@ -31,11 +31,14 @@ options:
     type: list
     elements: str
     default: []
-  prosody:
-    description: Graphs of Prosody that are drawn.
+  graphs:
+    description:
+      - Graphs of the collection's own plugins that are drawn - V(prosody_c2s), V(prosody_s2s), V(prosody_stanzas),
+        V(prosody_accounts), V(prosody_memory), V(prosody_disk), V(prosody_uptime), V(bind_queries), V(bind_answers),
+        V(bind_keys), V(bind_signatures), V(nginx_requests), V(nginx_statuses), V(tls_days), V(updates_pending),
+        V(updates_age), V(firewall_accepted), V(firewall_dropped), V(firewall_egress).
     type: list
     elements: str
-    choices: [c2s, s2s, stanzas, uptime]
     default: []
   extra:
     description: Further plugins, the name of each to the path of its program. They replace others of the same name.
@@ -48,7 +51,7 @@ seealso:
 EXAMPLES = r"""
 - name: Draw the load, and the clients of Prosody
   magicbroccoli.xmpp.config_tree:
-    files: "{{ (['load'] | magicbroccoli.xmpp.munin_links(prosody=['c2s'])).files }}"
+    files: "{{ (['load'] | magicbroccoli.xmpp.munin_links(graphs=['prosody_c2s'])).files }}"
 """
 
 RETURN = r"""
@@ -66,9 +69,9 @@ _value:
 """
 
 
-def munin_links(plugins, interfaces=(), prosody=(), extra=None):
+def munin_links(plugins, interfaces=(), graphs=(), extra=None):
     try:
-        return munin.munin_links(plugins, interfaces, prosody, extra)
+        return munin.munin_links(plugins, interfaces, graphs, extra)
     except ValueError as error:
         raise AnsibleFilterError(f"munin_links: {error}") from error
 

@@ -35,15 +35,19 @@ EXAMPLES = r"""
 - name: Show the lines of the input chain
   ansible.builtin.debug:
     msg: "{{ (['web'] | magicbroccoli.xmpp.firewall_rules | magicbroccoli.xmpp.nftables_rules).rules }}"
-  # tcp dport { 80, 443 } ct state new update @web_v4 { ip saddr limit rate over 50/second … } counter drop
-  # tcp dport { 80, 443 } ct state new counter accept
+  # tcp dport { 80, 443 } ct state new update @web_v4 { ip saddr limit rate over 50/second … } counter name drop_web drop
+  # tcp dport { 80, 443 } ct state new counter name accept_web accept
 """
 
 RETURN = r"""
 _value:
-  description: Two lists of lines.
+  description: Three lists of lines.
   type: dict
   contains:
+    counters:
+      description: Declarations of the counters, C(accept_NAME) and C(drop_NAME) of each rule.
+      type: list
+      elements: str
     sets:
       description: Declarations of the sets in which sources are counted, to stand in the table before its chains.
       type: list

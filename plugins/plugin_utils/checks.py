@@ -307,6 +307,25 @@ def mail_password(value):
     return str(value)
 
 
+def crypt_hash(value):
+    """A salted hash of a password, which no message shows (crypt(5))."""
+    if not isinstance(value, str) or not re.fullmatch(r"\$(5|6|2[aby]|y|gy|7)\$[./0-9A-Za-z$=,-]{20,}", value):
+        raise ValueError("this secret is not the hash of a password; write what `openssl passwd -6` prints, in a vault")
+    return str(value)
+
+
+def munin_level(value):
+    """The levels of graphs (munin.conf(5))."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is not a dictionary; write for example {{'df._dev_vda1.warning': '0:85'}}")
+    for name, level in value.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_.-]+\.[A-Za-z0-9_]+\.(warning|critical)", name):
+            raise ValueError(f"{name!r} is not a level; write graph.field.warning or graph.field.critical")
+        if not re.fullmatch(r"-?[0-9.]*:?-?[0-9.]*", str(level)) or not re.search("[0-9]", str(level)):
+            raise ValueError(f"{name}: {level!r} is not a range; write for example '0:85' or '7:'")
+    return dict(value)
+
+
 def or_empty(check):
     """Makes a check that lets an empty text pass, which stands for none."""
     return lambda value: "" if value == "" else check(value)
@@ -505,6 +524,12 @@ FORMATS = {
     "certificates_names": list_of(
         domain_name, "domain names", "['example.org', 'conference.example.org']", empty=False
     ),
+    "munin_certificate_address": local_address,
+    "munin_certificate_name": domain_name,
+    "munin_certificate_ports": list_of(certificate_port, "ports", "[{'port': 443}]"),
+    "munin_hostname": host_name,
+    "munin_levels": munin_level,
+    "nginx_munin_password_hash": or_empty(crypt_hash),
     "mail_relay": or_empty(host_name),
     "mail_port": port,
     "mail_user": mail_user,

@@ -135,10 +135,10 @@ def _merge_ports(ports):
 
 
 def nftables_rules(rules):
-    """Returns lines for a table of the family inet: declarations of sets, and the rules of its input chain."""
+    """Returns lines for a table of the family inet: declarations of counters and sets, and the rules of its input chain."""
     if isinstance(rules, (str, Mapping)) or not isinstance(rules, Sequence):
         raise ValueError(f"{rules!r} is not a list of rules; write dictionaries with {', '.join(KEYS)}")
-    sets, lines, seen = [], [], set()
+    counters, sets, lines, seen = [], [], [], set()
     for number, given in enumerate(rules):
         rule = named(f"rule {number + 1}", check_rule, given)
         name = rule["name"]
@@ -146,17 +146,19 @@ def nftables_rules(rules):
             raise ValueError(f"rule {number + 1}: name: {name!r} is the name of two rules; give each its own")
         seen.add(name)
         match = f"{rule['protocol']} dport {_set(_merge_ports(rule['ports']))} ct state new"
+        counters += [f"counter accept_{name} {{ }}", f"counter drop_{name} {{ }}"]
+        accept, drop = f"counter name accept_{name} accept", f"counter name drop_{name} drop"
         limit = f"limit rate over {rule['rate']}/second burst {rule['burst']} packets"
         # A host has a whole /64 of IPv6 addresses to choose from: that is its source.
         for family, kind, key in SETS:
             sets.append(f"set {name}_{family} {{ type {kind}; size 65535; flags dynamic,timeout; timeout 1m; }}")
-            lines.append(f"{match} update @{name}_{family} {{ {key} {limit} }} counter drop")
+            lines.append(f"{match} update @{name}_{family} {{ {key} {limit} }} {drop}")
         if rule["sources"]:
             networks = [ipaddress.ip_network(source) for source in rule["sources"]]
             for version, key in ((4, "ip saddr"), (6, "ip6 saddr")):
                 own = list(ipaddress.collapse_addresses(item for item in networks if item.version == version))
                 if own:
-                    lines.append(f"{key} {_set(own)} {match} counter accept")
+                    lines.append(f"{key} {_set(own)} {match} {accept}")
         else:
-            lines.append(f"{match} counter accept")
-    return {"sets": sets, "rules": lines}
+            lines.append(f"{match} {accept}")
+    return {"counters": counters, "sets": sets, "rules": lines}

@@ -9,10 +9,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
+
 LINKS = "/etc/munin/plugins/"
 DEBIAN = "/usr/share/munin/plugins/"
-PROSODY = "/usr/local/lib/munin/plugins/prosody_"
-GRAPHS = ("c2s", "s2s", "stanzas", "uptime")
+PICTURES = "/var/cache/munin/www/embed/"
+OURS = "/usr/local/lib/munin/plugins/"
+# Our own plugins, each one program for its graphs.
+GRAPHS = {
+    "prosody_": ("c2s", "s2s", "stanzas", "accounts", "memory", "disk", "uptime"),
+    "bind_": ("queries", "answers", "keys", "signatures"),
+    "nginx_": ("requests", "statuses"),
+    "tls_": ("days",),
+    "updates_": ("pending", "age"),
+    "firewall_": ("accepted", "dropped", "egress"),
+}
+PROGRAMS = {family + graph: OURS + family for family, graphs in GRAPHS.items() for graph in graphs}
 # What munin-node itself takes for the name of a plugin (Munin::Node::Service).
 NAME = re.compile(r"[-\w.:]+", re.ASCII)
 
@@ -32,15 +44,26 @@ def _name(label, name):
     return str(name)
 
 
-def munin_links(plugins, interfaces=(), prosody=(), extra=None):
+def munin_pictures(graphs, hostname):
+    """Returns links to the pictures of a week as config_tree takes them, at addresses that do not know the host's name."""
+    host = checks.host_name(hostname)
+    # munin's folders are the host's domain and its name.
+    folder = f"../{host.partition('.')[2]}/{host}/"
+    return {
+        f"{PICTURES}{name}.png": {"state": "link", "target": f"{folder}{name}-week.png"}
+        for name in _names("graphs", graphs, "['prosody_c2s']")
+    }
+
+
+def munin_links(plugins, interfaces=(), graphs=(), extra=None):
     """Returns the names of the plugins, sorted, and their links as config_tree takes them."""
     targets = {name: DEBIAN + name for name in _names("plugins", plugins, "['cpu', 'load']")}
     for name in _names("interfaces", interfaces, "['eth0']"):
         targets["if_" + name] = DEBIAN + "if_"
-    for graph in _names("prosody", prosody, list(GRAPHS)):
-        if graph not in GRAPHS:
-            raise ValueError(f"prosody: {graph!r} is not a graph of Prosody; write one of {', '.join(GRAPHS)}")
-        targets["prosody_" + graph] = PROSODY
+    for graph in _names("graphs", graphs, "['prosody_c2s', 'tls_days']"):
+        if graph not in PROGRAMS:
+            raise ValueError(f"graphs: {graph!r} is not one of this host's graphs; {checks.nearest(graph, PROGRAMS)}")
+        targets[graph] = PROGRAMS[graph]
     extra = {} if extra is None else extra
     if not isinstance(extra, Mapping):
         raise ValueError(f"extra: {extra!r} is not a dictionary; write for example {{'ping_a': '/opt/munin/ping_'}}")

@@ -26,6 +26,8 @@ HOSTS = yaml.safe_load((SCENARIO / "inventory/hosts.yml").read_text())["all"]["h
 NAME = "hazel.nut.test"
 ADMIN = HOSTS[NAME]["xmpp_admins"][0]
 SECONDS = 30
+# An alarm that was told is not told again: each run has its own.
+RUN = secrets.token_hex(3)
 LOOP = asyncio.new_event_loop()
 asyncio.set_event_loop(LOOP)
 
@@ -122,6 +124,8 @@ def sink() -> Host:
 @pytest.fixture(scope="session")
 def inbox(hazel: Host, sink: Host) -> Administrator:
     password = secrets.token_urlsafe(18)
+    # What a former run has left is not told again.
+    hazel.run(f"prosodyctl deluser {ADMIN}; systemctl stop xmpp-alarm.service; rm -f /var/lib/xmpp-alarm/*.json")
     hazel.out(f"prosodyctl adduser {ADMIN}", stdin=f"{password}\n" * 2)
     return Administrator(sink, password)
 

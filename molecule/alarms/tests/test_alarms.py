@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from conftest import HOSTS, NAME
+from conftest import HOSTS, NAME, RUN
+
+LISTENS = "sh -c 'until ss -Hlnt sport = :465 | grep -q .; do sleep 0.2; done'"
 
 
 def test_an_alarm_is_told_once_and_when_it_is_over(hazel, admin, give):
@@ -58,15 +60,15 @@ def test_prosody_fails(hazel, admin):
 
 def test_the_mail_server_is_away(hazel, sink, admin, give):
     sink.out("systemctl stop mail-sink")
-    give("Nobody takes mails")
-    admin.wait("Nobody takes mails", mail=False)
+    give(f"Nobody takes mails {RUN}")
+    admin.wait(f"Nobody takes mails {RUN}", mail=False)
     assert admin.mails == []
     sink.out("systemctl start mail-sink")
-    sink.out("sh -c 'until ss -Hlnt sport = :465 | grep -q .; do sleep 0.2; done'")
+    sink.out(LISTENS)
     # The next one takes it along; else it would be tried again within a minute.
-    give("Mails are taken again")
-    admin.wait("Mails are taken again")
-    admin.wait("Nobody takes mails")
+    give(f"Mails are taken again {RUN}")
+    admin.wait(f"Mails are taken again {RUN}")
+    admin.wait(f"Nobody takes mails {RUN}")
 
 
 def test_a_stranger_gets_neither_mail_nor_password(hazel, sink, admin, give):
@@ -76,16 +78,20 @@ def test_a_stranger_gets_neither_mail_nor_password(hazel, sink, admin, give):
         "sh -c 'cd /etc/ssl/mail && mkdir -p kept && cp *.pem kept && "
         f"openssl req -x509 {key} -keyout privkey.pem -out fullchain.pem -days 2 2>/dev/null && systemctl restart mail-sink'"
     )
-    give("This is private")
-    admin.wait("This is private", mail=False)
-    hazel.out(
-        "sh -c 'for n in $(seq 50); do journalctl -u nullmailer --since -60s | grep -q untrusted && exit; sleep 0.2; done; exit 1'"
-    )
-    assert admin.mails == [] and "This is private" in hazel.out("sh -c 'cat /var/spool/nullmailer/queue/*'")
-    sink.out("sh -c 'cd /etc/ssl/mail && mv kept/* . && rmdir kept && systemctl restart mail-sink'")
-    give("The right one is back")
-    admin.wait("The right one is back")
-    admin.wait("This is private")
+    sink.out(LISTENS)
+    try:
+        give(f"This is private {RUN}")
+        admin.wait(f"This is private {RUN}", mail=False)
+        hazel.out(
+            "sh -c 'for n in $(seq 50); do journalctl -u nullmailer --since -60s | grep -q untrusted && exit; sleep 0.2; done; exit 1'"
+        )
+        assert admin.mails == [] and "This is private" in hazel.out("sh -c 'cat /var/spool/nullmailer/queue/*'")
+    finally:
+        sink.out("sh -c 'cd /etc/ssl/mail && mv kept/* . && rmdir kept && systemctl restart mail-sink'")
+    sink.out(LISTENS)
+    give(f"The right one is back {RUN}")
+    admin.wait(f"The right one is back {RUN}")
+    admin.wait(f"This is private {RUN}")
 
 
 def test_what_programs_write_to_root(hazel, admin):
@@ -107,8 +113,8 @@ def test_the_password_is_nobody_else_s(hazel):
 def test_an_upgrade_of_nullmailer_changes_nothing(hazel, admin, give):
     """Its package writes its configuration anew by debconf, which would break this password."""
     hazel.out("env DEBIAN_FRONTEND=noninteractive dpkg-reconfigure nullmailer")
-    give("After the upgrade")
-    admin.wait("After the upgrade")
+    give(f"After the upgrade {RUN}")
+    admin.wait(f"After the upgrade {RUN}")
 
 
 def test_who_is_not_in_the_group_gives_no_alarm(hazel, admin):

@@ -8,7 +8,23 @@ from __future__ import annotations
 import pytest
 from conftest import DOMAIN, HOSTNAME
 
-GRAPHS = ["prosody_c2s", "prosody_s2s", "prosody_stanzas", "prosody_uptime"]
+PROSODY = ["prosody_c2s", "prosody_s2s", "prosody_stanzas", "prosody_uptime"]
+GRAPHS = [
+    *PROSODY,
+    *("prosody_accounts", "prosody_memory", "prosody_disk"),
+    *("bind_queries", "bind_answers", "bind_keys", "bind_signatures"),
+    *("nginx_requests", "nginx_statuses", "tls_days", "updates_pending", "updates_age"),
+    *("firewall_accepted", "firewall_dropped"),
+]
+FETCH = r"""
+import socket
+stream = socket.create_connection(("127.0.0.1", 4949)).makefile("rw")
+stream.readline()
+stream.write("fetch %s\n")
+stream.flush()
+for line in iter(stream.readline, ".\n"):
+    print(line, end="")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +44,40 @@ def test_page(internet, drawn):
 
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_graph(internet, rosewood, drawn, graph):
-    values = rosewood.out(f"munin-run {graph}")
+    # By the node, with the rights that it gives.
+    values = rosewood.out("python3 -", stdin=FETCH % graph)
     print(values)
     assert ".value " in values
     assert ".value U" not in values
     page = internet.out(f"curl --silent --fail --max-time 10 https://{DOMAIN}/munin/{DOMAIN}/{HOSTNAME}/index.html")
     assert f"{graph}-day.png" in page
+
+
+@pytest.mark.parametrize("graph", PROSODY)
+def test_a_week_is_at_a_stable_address(internet, drawn, graph):
+    kind = internet.out(
+        f"curl --silent --fail --max-time 10 --output /dev/null --write-out '%{{content_type}} %{{size_download}}' "
+        f"https://{DOMAIN}/munin/embed/{graph}.png"
+    )
+    print(kind)
+    assert kind.startswith("image/png ") and int(kind.split()[1]) > 2000
+
+
+def test_requests_are_counted_and_nobody_is_written_down(internet, rosewood):
+    def counted():
+        # nginx writes within five seconds.
+        lines = rosewood.out("sh -c 'sleep 6 && munin-run nginx_requests'").splitlines()
+        return {line.partition(".")[0]: int(line.split()[1]) for line in lines}
+
+    before = counted()
+    for path in ("munin/?secret=1", "http-bind", ".well-known/host-meta", "nothing-here"):
+        internet.out(f"curl --silent --max-time 10 --output /dev/null https://{DOMAIN}/{path}")
+    after = counted()
+    grown = {name: after[name] - before[name] for name in after if after[name] != before[name]}
+    print(grown)
+    assert grown == {"munin": 1, "bosh": 1, "well_known": 1, "other": 1}
+    log = rosewood.out("sh -c 'cat /var/log/nginx/classes.log*'")
+    assert set(" ".join(log.split("\n")).split()) <= {
+        *("munin", "bosh", "well_known", "other", "websocket", "register", "upload"),
+        *(str(number) for number in range(100, 600)),
+    }

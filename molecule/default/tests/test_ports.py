@@ -9,8 +9,8 @@ import pytest
 from conftest import HOSTNAME, HOSTS
 
 PROMISED = {22, 53, 80, 443, 3478, 5000, 5222, 5223, 5269, 5270, 5349}
-# On the loopback address: DNS and its control channel, munin's node, Prosody's HTTP; NTP's control channel.
-INSIDE = {("tcp", 53), ("udp", 53), ("tcp", 953), ("tcp", 4949), ("tcp", 5280), ("udp", 323)}
+# On the loopback address: DNS, its control channel and its counters, munin's node, Prosody's HTTP; NTP's control channel.
+INSIDE = {("tcp", 53), ("udp", 53), ("tcp", 953), ("tcp", 8053), ("tcp", 4949), ("tcp", 5280), ("udp", 323)}
 # All below 1024, and those of databases, caches, Prosody's other services and what people run.
 KNOCK = [
     *range(1, 1025),

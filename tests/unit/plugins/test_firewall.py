@@ -20,6 +20,7 @@ def rule(**changes):
 def nft(lines):
     table = [
         "table inet filter {",
+        *lines["counters"],
         *lines["sets"],
         "chain input {",
         "type filter hook input priority filter;",
@@ -86,17 +87,18 @@ def test_ssh_and_limits():
 def test_nftables_lines():
     found = nftables_rules([rule(sources=["198.51.100.0/25", "198.51.100.128/25", "2001:db8::/32"])])
     assert found == {
+        "counters": ["counter accept_web { }", "counter drop_web { }"],
         "sets": [
             "set web_v4 { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }",
             "set web_v6 { type ipv6_addr; size 65535; flags dynamic,timeout; timeout 1m; }",
         ],
         "rules": [
             "tcp dport { 443 } ct state new update @web_v4 { ip saddr limit rate over 5/second burst 9 packets } "
-            "counter drop",
+            "counter name drop_web drop",
             "tcp dport { 443 } ct state new update @web_v6 { ip6 saddr & ffff:ffff:ffff:ffff:: limit rate over "
-            "5/second burst 9 packets } counter drop",
-            "ip saddr { 198.51.100.0/24 } tcp dport { 443 } ct state new counter accept",
-            "ip6 saddr { 2001:db8::/32 } tcp dport { 443 } ct state new counter accept",
+            "5/second burst 9 packets } counter name drop_web drop",
+            "ip saddr { 198.51.100.0/24 } tcp dport { 443 } ct state new counter name accept_web accept",
+            "ip6 saddr { 2001:db8::/32 } tcp dport { 443 } ct state new counter name accept_web accept",
         ],
     }
 
@@ -104,7 +106,7 @@ def test_nftables_lines():
 def test_one_family_of_sources_leaves_the_other_closed():
     lines = nftables_rules([rule(sources=["198.51.100.7"])])["rules"]
     assert [line for line in lines if line.endswith("accept")] == [
-        "ip saddr { 198.51.100.7/32 } tcp dport { 443 } ct state new counter accept"
+        "ip saddr { 198.51.100.7/32 } tcp dport { 443 } ct state new counter name accept_web accept"
     ]
 
 
@@ -126,7 +128,7 @@ def test_nft_accepts_the_lines(rules):
 
 
 def test_nft_would_have_refused_a_wrong_line():
-    assert nft({"sets": [], "rules": ["tcp dport { 443 ct state new accept"]}).returncode != 0
+    assert nft({"counters": [], "sets": [], "rules": ["tcp dport { 443 ct state new accept"]}).returncode != 0
 
 
 HOSTILE = [

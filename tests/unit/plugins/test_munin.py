@@ -5,6 +5,8 @@
 
 import importlib.machinery
 import importlib.util
+import json
+import os
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.munin_links import munin_links
+from ansible_collections.magicbroccoli.xmpp.plugins.filter.munin_pictures import munin_pictures
 
 ROLES = Path(__file__).parents[3] / "roles"
 PLUGIN = ROLES / "munin/templates/usr/local/lib/munin/plugins/prosody_"
@@ -22,6 +25,8 @@ GRAPHS = {
     "c2s": ["c2s_tls", "c2s_websocket", "c2s_bosh", "c2s_hibernating", "c2s_unencrypted"],
     "s2s": ["s2s_in", "s2s_out", "s2s_connecting"],
     "stanzas": ["message_in", "message_out", "presence_in", "presence_out", "iq_in", "iq_out"],
+    "accounts": ["accounts"],
+    "memory": ["memory"],
     "uptime": ["uptime"],
 }
 COUNTERS = "start 1000\ntime 87400\n" + "".join(
@@ -38,6 +43,9 @@ local filters = {
     add_filter = function (session, kind, callback) session[kind] = callback end;
 }
 local masks = {}
+package.loaded["core.usermanager"] = {
+    users = function (host) assert(host == "example.org") return pairs({ alice = true, bob = true }) end;
+}
 package.loaded["util.filters"] = filters
 package.loaded["util.pposix"] = { umask = function (mask) table.insert(masks, mask) return "027" end }
 prosody = {
@@ -49,6 +57,7 @@ prosody = {
     incoming_s2s = { [{ type = "s2sin" }] = true, [{ type = "s2sin_unauthed" }] = true };
     hosts = {
         ["example.org"] = {
+            type = "local";
             s2sout = { x = { type = "s2sout" }, y = { type = "s2sout" }, z = { type = "s2sout_unauthed" } };
         };
         ["muc.example.org"] = {};
@@ -109,7 +118,8 @@ def test_the_numbers_arrive(plugin, tmp_path, capsys):
     for graph in GRAPHS:
         assert plugin.main(f"/etc/munin/plugins/prosody_{graph}", [], {"counters": str(path)}, time.time()) == 0
         found |= values(capsys.readouterr().out)
-    days = float(found.pop("uptime"))
+    days, memory = float(found.pop("uptime")), int(found.pop("memory"))
+    assert 500000 < memory < 50000000
     assert days == pytest.approx((time.time() - 1000) / 86400, abs=0.01)
     assert found == {
         "c2s_tls": "2",
@@ -126,6 +136,7 @@ def test_the_numbers_arrive(plugin, tmp_path, capsys):
         "presence_out": "0",
         "iq_in": "0",
         "iq_out": "6",
+        "accounts": "2",
     }
 
 
@@ -190,10 +201,10 @@ def test_without_prosody(plugin, tmp_path, capsys):
     assert plugin.main("prosody_", ["autoconf"], environment, 0) == 0
     assert capsys.readouterr().out == f"no ({tmp_path}/none is not there; load host_counters in Prosody)\n"
     assert plugin.main("prosody_", ["suggest"], environment, 0) == 0
-    assert capsys.readouterr().out.split() == list(GRAPHS)
+    assert sorted(capsys.readouterr().out.split()) == sorted([*GRAPHS, "disk"])
     assert plugin.main("prosody_x", [], environment, 0) == 1
     assert capsys.readouterr().err == (
-        "prosody_x: 'x' is no graph; link this plugin as prosody_ with one of c2s, s2s, stanzas, uptime\n"
+        "prosody_x: 'x' is no graph; link this plugin as prosody_ with one of c2s, s2s, stanzas, accounts, memory, disk, uptime\n"
     )
 
 
@@ -203,13 +214,14 @@ def test_munin_reads_the_markers():
 
 
 def test_links():
-    assert munin_links(["load", "cpu"], ["eth0"], ["c2s"], {"load": "/opt/load"}) == {
-        "names": ["cpu", "if_eth0", "load", "prosody_c2s"],
+    assert munin_links(["load", "cpu"], ["eth0"], ["prosody_c2s", "tls_days"], {"load": "/opt/load"}) == {
+        "names": ["cpu", "if_eth0", "load", "prosody_c2s", "tls_days"],
         "files": {
             "/etc/munin/plugins/cpu": {"state": "link", "target": "/usr/share/munin/plugins/cpu"},
             "/etc/munin/plugins/if_eth0": {"state": "link", "target": "/usr/share/munin/plugins/if_"},
             "/etc/munin/plugins/load": {"state": "link", "target": "/opt/load"},
             "/etc/munin/plugins/prosody_c2s": {"state": "link", "target": "/usr/local/lib/munin/plugins/prosody_"},
+            "/etc/munin/plugins/tls_days": {"state": "link", "target": "/usr/local/lib/munin/plugins/tls_"},
         },
     }
     assert munin_links([]) == {"names": [], "files": {}}
@@ -231,7 +243,10 @@ NAMES = "write letters, digits, underscores, hyphens, dots and colons, not begin
         ([["é"]], f"plugins: 'é' is not the name of a plugin; {NAMES}"),
         ([[5]], f"plugins: 5 is not the name of a plugin; {NAMES}"),
         ([[], "eth0"], "interfaces: 'eth0' is not a list; write for example ['eth0']"),
-        ([[], [], ["c3s"]], "prosody: 'c3s' is not a graph of Prosody; write one of c2s, s2s, stanzas, uptime"),
+        (
+            [[], [], ["prosody_c3s"]],
+            "graphs: 'prosody_c3s' is not one of this host's graphs; did you mean 'prosody_c2s'?",
+        ),
         ([[], [], [], ["x"]], "extra: ['x'] is not a dictionary; write for example {'ping_a': '/opt/munin/ping_'}"),
         (
             [[], [], [], {"x": "y"}],
@@ -245,3 +260,221 @@ def test_bad_links(arguments, said):
     with pytest.raises(AnsibleFilterError) as caught:
         munin_links(*arguments)
     assert str(caught.value) == f"munin_links: {said}"
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """One of our plugins, which find what they have in common beside them."""
+    monkeypatch.syspath_prepend(str(PLUGIN.parent.parent))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def run(name):
+        loader = importlib.machinery.SourceFileLoader(f"munin_{name}", str(PLUGIN.parent / name))
+        module = importlib.util.module_from_spec(importlib.util.spec_from_loader(f"munin_{name}", loader))
+        loader.exec_module(module)
+        return module
+
+    return run
+
+
+@pytest.fixture
+def ask(load, capsys):
+    """Asks a plugin for its configuration, unless it has one already, and its values."""
+
+    def run(plugin, graph, **environment):
+        from host_graphs import run
+
+        program = f"/etc/munin/plugins/{graph}"
+        assert run(plugin.GRAPHS, [program, "config"], environment) == 0
+        described = capsys.readouterr().out
+        assert run(plugin.GRAPHS, [program], environment) == 0
+        said = capsys.readouterr()
+        found = values(said.out)
+        labelled = [line.partition(".label ")[0] for line in described.splitlines() if ".label " in line]
+        assert list(found) == labelled and "graph_title " in described and "graph_category " in described
+        return found, described, said.err
+
+    return run
+
+
+def test_every_graph_of_ours_is_one_of_its_plugin(load):
+    from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import munin
+
+    assert sorted(munin.GRAPHS) == sorted(path.name for path in PLUGIN.parent.iterdir() if path.is_file())
+    for family, graphs in munin.GRAPHS.items():
+        assert tuple(load(family).GRAPHS) == graphs or set(load(family).GRAPHS) == set(graphs)
+
+
+def test_what_prosody_keeps_on_the_disk(plugin, tmp_path, capsys):
+    for name, size in (
+        ("prosody.sqlite", 1000),
+        ("prosody.sqlite-wal", 20),
+        ("upload%2eexample%2eorg/http_file_share/a", 300),
+        ("upload%2eexample%2eorg/http_file_share/b", 4),
+        ("example%2eorg/roster/x.dat", 50000),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x" * size)
+    assert plugin.main("prosody_disk", [], {"data": str(tmp_path)}, 0) == 0
+    assert values(capsys.readouterr().out) == {"database": "1020", "uploads": "304"}
+
+
+def state(zone, tag, ksk, active, retired=None, goal="omnipresent"):
+    def moment(name, when):
+        return f"{name}: {time.strftime('%Y%m%d%H%M%S', time.gmtime(when))} ({time.ctime(when)})\n"
+
+    return f"K{zone}.+013+{tag}.state", (
+        f"; This is the state of key {tag}, for {zone}.\nAlgorithm: 13\nKSK: {'yes' if ksk else 'no'}\n"
+        + moment("Active", active)
+        + (moment("Retired", retired) if retired else "")
+        + f"GoalState: {goal}\n"
+    )
+
+
+def test_keys(load, ask, tmp_path):
+    now = time.time()
+    for name, text in (
+        state("example.org", 1, True, now - 100 * 86400),
+        state("example.org", 2, False, now - 30 * 86400, now + 60 * 86400),
+        state("example.org", 3, False, now - 130 * 86400, now - 40 * 86400, "hidden"),
+        state("2.0.192.in-addr.arpa", 4, False, now - 95 * 86400, now - 5 * 86400),
+    ):
+        (tmp_path / name).write_text(text)
+    found, described, _ = ask(load("bind_"), "bind_keys", keys=str(tmp_path))
+    print(found)
+    assert found == {
+        "ksk_2_0_192_in_addr_arpa": "U",
+        "zsk_2_0_192_in_addr_arpa": "95",
+        # Its roll is overdue.
+        "next_2_0_192_in_addr_arpa": "-5",
+        "ksk_example_org": "100",
+        "zsk_example_org": "30",
+        "next_example_org": "60",
+    }
+    assert "next_example_org.critical -3:" in described and "next_example_org.min" not in described
+
+
+def test_what_bind_counts(load, ask, monkeypatch):
+    plugin = load("bind_")
+    counted = {
+        "qtypes": {"A": 5, "SRV": 7, "HTTPS": 2, "ANY": 1},
+        "nsstats": {
+            "Requestv4": 15,
+            "QrySuccess": 9,
+            "QryNxrrset": 1,
+            "QryNXDOMAIN": 2,
+            "RateDropped": 3,
+            "RateSlipped": 1,
+        },
+    }
+    monkeypatch.setattr(plugin, "statistics", lambda _environment: {key: dict(its) for key, its in counted.items()})
+    found, described, _ = ask(plugin, "bind_queries")
+    assert (found["a"], found["srv"], found["aaaa"], found["other"]) == ("5", "7", "0", "3")
+    assert "a.type DERIVE" in described and "a.min 0" in described
+    found, _, _ = ask(plugin, "bind_answers")
+    assert found == {"answered": "9", "empty": "3", "refused": "0", "failed": "0", "limited": "4", "transfers": "0"}
+
+
+def test_bind_is_away(load, ask):
+    found, _, said = ask(load("bind_"), "bind_answers", url="http://127.0.0.1:1")
+    assert set(found.values()) == {"U"} and "http://127.0.0.1:1/json/v1/server does not answer" in said
+
+
+def test_requests_are_counted_once(load, ask, tmp_path):
+    log, plugin = tmp_path / "classes.log", load("nginx_")
+    environment = {"log": str(log), "MUNIN_PLUGSTATE": str(tmp_path)}
+
+    def count(graph):
+        found, _, _ = ask(plugin, graph, **environment)
+        return {name: int(value) for name, value in found.items() if value != "0"}
+
+    log.write_text("bosh 200\nupload 404\nupload 200\nbo")
+    assert count("nginx_requests") == {"bosh": 1, "upload": 2} == count("nginx_requests")
+    assert count("nginx_statuses") == {"status2": 2, "status4": 1}
+    with log.open("a") as stream:
+        stream.write("sh 502\n\xff\n")
+    assert count("nginx_requests") == {"bosh": 2, "upload": 2}
+    assert count("nginx_statuses") == {"status2": 2, "status4": 1, "status5": 1}
+    # logrotate has made another one.
+    log.rename(tmp_path / "classes.log.1")
+    log.write_text("other 301\n")
+    assert count("nginx_requests") == {"bosh": 2, "upload": 2, "other": 1}
+    assert count("nginx_statuses") == {"status2": 2, "status3": 1, "status4": 1, "status5": 1}
+    (tmp_path / "nginx_requests.json").write_text("{")
+    assert count("nginx_requests") == {"other": 1}
+
+
+def test_a_log_that_is_not_there(load, ask, tmp_path):
+    found, _, said = ask(load("nginx_"), "nginx_requests", log=str(tmp_path / "none"), MUNIN_PLUGSTATE=str(tmp_path))
+    assert set(found.values()) == {"U"} and "FileNotFoundError" in said
+
+
+def test_ports_that_serve_nothing(load, ask):
+    found, described, said = ask(load("tls_"), "tls_days", ports="1 2:jabber:client", warning="20")
+    assert found == {"port1": "U", "port2": "U"} and "port 1: " in said
+    assert "port2.warning 20:" in described and "port2.critical 7:" in described
+
+
+def test_updates(load, ask, tmp_path, monkeypatch):
+    plugin = load("updates_")
+    apt = tmp_path / "apt-get"
+    apt.write_text(
+        f"#!/bin/sh\necho run >> {tmp_path}/runs\n"
+        "echo 'Inst a [1] (2 Debian-Security:13/stable-security [amd64])'\n"
+        "echo 'Inst b [1] (2 Debian:13.1/stable [amd64])'\necho 'Conf a (2 Debian-Security:13/stable-security [amd64])'\n"
+    )
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    watched = tmp_path / "lists"
+    watched.mkdir()
+    monkeypatch.setattr(plugin, "WATCHED", (str(watched),))
+    for _ in range(2):
+        assert ask(plugin, "updates_pending", MUNIN_PLUGSTATE=str(tmp_path))[0] == {"security": "1", "other": "1"}
+    assert (tmp_path / "runs").read_text() == "run\n"
+    (watched / "new").write_text("")
+    ask(plugin, "updates_pending", MUNIN_PLUGSTATE=str(tmp_path))
+    assert (tmp_path / "runs").read_text() == "run\nrun\n"
+    stamp = tmp_path / "stamp"
+    stamp.write_text("")
+    os.utime(stamp, (0, time.time() - 3 * 86400))
+    monkeypatch.setattr(plugin, "STAMPS", {"lists": (str(tmp_path / "none"), str(stamp)), "upgrade": ()})
+    monkeypatch.setattr(plugin, "REBOOT", str(tmp_path / "none"))
+    assert ask(plugin, "updates_age")[0] == {"lists": "3", "upgrade": "U", "reboot": "0"}
+
+
+def test_the_firewall(load, ask, tmp_path, monkeypatch):
+    plugin = load("firewall_")
+    nft = tmp_path / "nft"
+    counters = [{"counter": {"name": name, "packets": 7}} for name in ("drop_web", "drop_rest", "accept_web")]
+    nft.write_text(f"#!/bin/sh\ncat <<'X'\n{json.dumps({'nftables': [{'metainfo': {}}, *counters]})}\nX\n")
+    nft.chmod(0o755)
+    monkeypatch.setattr(plugin, "NFT", str(nft))
+    assert ask(plugin, "firewall_dropped")[0] == {"web": "7", "rest": "7"}
+    assert ask(plugin, "firewall_accepted")[0] == {"web": "7"}
+    monkeypatch.setattr(plugin, "NFT", str(tmp_path / "none"))
+    from host_graphs import run
+
+    assert run(plugin.GRAPHS, ["firewall_dropped", "config"], {}) == 1
+
+
+def test_pictures():
+    assert munin_pictures(["prosody_c2s"], "host.sub.example.org") == {
+        "/var/cache/munin/www/embed/prosody_c2s.png": {
+            "state": "link",
+            "target": "../sub.example.org/host.sub.example.org/prosody_c2s-week.png",
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["x", "host.example.org"], "graphs: 'x' is not a list; write for example ['prosody_c2s']"),
+        ([["../x"], "host.example.org"], f"graphs: '../x' is not the name of a plugin; {NAMES}"),
+        ([["x"], "host"], "'host' is not a full host name: it has one label only; "),
+    ],
+)
+def test_bad_pictures(arguments, said):
+    with pytest.raises(AnsibleFilterError) as caught:
+        munin_pictures(*arguments)
+    assert str(caught.value).startswith(f"munin_pictures: {said}")

@@ -9,6 +9,7 @@
 -- Works on Prosody 0.12 and 13. Load it globally.
 --   host_counters_file      where to (default "/run/prosody/host_counters")
 --   host_counters_interval  how often, in seconds (default 10)
+-- The accounts are counted every five minutes only, since each count reads them all.
 
 module:set_global();
 
@@ -17,6 +18,9 @@ local pposix = require "util.pposix";
 
 local path = module:get_option_string("host_counters_file", "/run/prosody/host_counters");
 local interval = module:get_option_number("host_counters_interval", 10);
+
+local accounts, accounts_counted;
+local recount = 300;
 
 local kinds = { message = true, presence = true, iq = true };
 local stanzas = {};
@@ -79,9 +83,39 @@ local function connections()
 	return found;
 end
 
+local function count_accounts()
+	local users = require "core.usermanager".users;
+	local count = 0;
+	for name, host in pairs(prosody.hosts) do
+		if host.type == "local" then
+			for _ in users(name) do count = count + 1; end
+		end
+	end
+	return count;
+end
+
+-- What Prosody occupies of the machine's memory.
+local function resident()
+	local file = io.open("/proc/self/status");
+	if not file then return nil; end
+	local size = file:read("*a"):match("VmRSS:%s*(%d+) kB");
+	file:close();
+	return size and size * 1024;
+end
+
 local function write()
+	local now = os.time();
+	if not accounts_counted or now - accounts_counted >= recount or now < accounts_counted then
+		accounts_counted = now;
+		local ok, count = pcall(count_accounts);
+		accounts = ok and count or nil;
+		if not ok then module:log("warn", "Cannot count the accounts: %s", count); end
+	end
 	local lines = { "time " .. os.time(), "start " .. math.floor(prosody.start_time) };
 	for name, value in pairs(connections()) do lines[#lines + 1] = name .. " " .. value; end
+	if accounts then lines[#lines + 1] = "accounts " .. accounts; end
+	local memory = resident();
+	if memory then lines[#lines + 1] = ("memory %.0f"):format(memory); end
 	for name, value in pairs(stanzas) do lines[#lines + 1] = name .. " " .. value; end
 	table.sort(lines);
 
