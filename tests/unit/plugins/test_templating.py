@@ -35,7 +35,7 @@ CASES = {
     f"zones | map('{NAME}.dns_zone_file', pins={{'/c.pem': 'ab' * 32}}) | first | regex_search('_443._tcp IN .*')": "_443._tcp IN TLSA 3 1 1 "
     + "ab" * 32,
     f"(['web'] | {NAME}.firewall_rules)[1].ports": [80, 443],
-    f"(rules | {NAME}.nftables_rules).rules | last": "tcp dport { 5222 } ct state new counter accept",
+    f"(rules | {NAME}.nftables_rules).rules | last": "tcp dport { 5222 } ct state new counter name accept_a accept",
     f"('23:00-01:00' | {NAME}.reboot_window).minutes": 120,
     f"['bash'] is {NAME}.missing_on(state)": False,
     f"['bash', 'nginx'] is {NAME}.missing_on(state)": True,
