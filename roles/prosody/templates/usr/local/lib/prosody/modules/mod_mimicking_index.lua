@@ -1,0 +1,30 @@
+-- Copyright (c) magicbroccoli contributors
+-- GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+-- SPDX-License-Identifier: GPL-3.0-or-later
+--
+-- Lets mod_mimicking know every account. By itself it knows those only that were registered in-band since it is loaded,
+-- and not those that an administrator has made.
+--
+-- Works on Prosody 0.12 and 13. Load it on a domain with mod_mimicking.
+
+local skeleton = require "util.encodings".confusable.skeleton;
+local usermanager = require "core.usermanager";
+
+module:depends "mimicking";
+local skeletons = module:open_store("skeletons");
+
+function index()
+	local added = 0;
+	for username in usermanager.users(module.host) do
+		local key = skeleton(username);
+		if not skeletons:get(key) then
+			local ok, problem = skeletons:set(key, { username = username });
+			if not ok then return module:log("error", "The look of names cannot be stored: %s", problem); end
+			added = added + 1;
+		end
+	end
+	if added > 0 then module:log("info", "%d names more that no new account may look like", added); end
+end
+
+module:add_timer(5, index);
+module:hourly("mimicking index", index);
