@@ -271,6 +271,65 @@ def positive(value):
     return int(value)
 
 
+def days(value):
+    """A number of days, or none at all."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 36500:
+        raise ValueError(
+            f"{value!r} is not a number of days; write one from 1 to 36500, for example 365, or 0 for never"
+        )
+    return int(value)
+
+
+def stanza_limit(value):
+    """The size of a stanza in bytes: no server may take less than 10,000 (RFC 6120, section 13.12)."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 10000 <= value <= 2**26:
+        raise ValueError(
+            f"{value!r} is not the size of a stanza; write bytes from 10000 to {2**26}, for example 262144 (RFC 6120)"
+        )
+    return int(value)
+
+
+def pubsub_node(value):
+    """A node of a publish-subscribe service, as service/node."""
+    text(value, "a blocklist", "rtbl.example.org/muc_bans_sha256")
+    service, slash, node = str(value).partition("/")
+    if not slash or not node or re.search(r"[\s'\"<>&]", node):
+        raise ValueError(
+            f"{str(value)!r} is not a blocklist; write its service and its node, for example "
+            "'rtbl.example.org/muc_bans_sha256'"
+        )
+    try:
+        domain_name(service)
+    except ValueError as error:
+        raise ValueError(f"{str(value)!r} is not a blocklist: {error}") from error
+    return str(value)
+
+
+def community_modules(value):
+    """Modules from elsewhere, each once, of revisions that are known by their checksum."""
+    hint = "write for example {'source': 'files/modules.tar.gz', 'sha256': '…', 'modules': ['muc_limits']}"
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ValueError(f"{value!r} is not a list of modules from elsewhere; {hint}")
+    seen = []
+    for entry in value:
+        source = text(entry["source"], "where modules come from", "files/modules.tar.gz")
+        if not re.fullmatch(r"[0-9A-Fa-f]{64}", str(entry["sha256"])):
+            raise ValueError(
+                f"{source}: {str(entry['sha256'])!r} is no SHA-256; write the 64 hexadecimal digits that `sha256sum` prints"
+            )
+        if not entry["modules"]:
+            raise ValueError(f"{source}: it lists no modules; {hint}")
+        for name in entry["modules"]:
+            if not re.fullmatch(r"[a-z0-9_]+", str(name)) or str(name).startswith("mod_"):
+                raise ValueError(
+                    f"{source}: {str(name)!r} is not the name of a module; write it without 'mod_', for example 'muc_limits'"
+                )
+            if name in seen:
+                raise ValueError(f"{source}: {str(name)!r} is listed twice; write it once")
+            seen.append(name)
+    return list(value)
+
+
 def file_path(value):
     """The path of a file, of characters that no shell and no unit file reads otherwise."""
     text(value, "the path of a file", "/etc/xmpp/turn.secret")
@@ -570,6 +629,16 @@ FORMATS = {
     "prosody_registration_most_waiting": positive,
     "prosody_registration_blocklist": list_of(network, "networks", "['198.51.100.0/24']"),
     "prosody_registration_questions": registration_questions,
+    "prosody_community_modules": community_modules,
+    "prosody_c2s_stanza_limit": stanza_limit,
+    "prosody_s2s_stanza_limit": stanza_limit,
+    "prosody_login_timeout": positive,
+    "prosody_sessions_per_account": positive,
+    "prosody_strangers_messages": positive,
+    "prosody_strangers_requests": positive,
+    "prosody_room_blocklists": list_of(pubsub_node, "blocklists", "['rtbl.example.org/muc_bans_sha256']"),
+    "prosody_inactive_days": days,
+    "prosody_inactive_warning_days": positive,
     "prosody_turn_host": domain_name,
     "prosody_turn_secret": file_path,
     "prosody_turn_secret_group": system_group,

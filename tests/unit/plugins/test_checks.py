@@ -12,6 +12,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.filter.reboot_window import 
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
 
 LONG = "a" * 63
+MODULES = {"source": "m.tar.gz", "sha256": "0" * 64, "modules": ["muc_limits"]}
 HINT = "; write letters, digits and hyphens between dots, for example 'example.org' (RFC 1123)"
 
 
@@ -58,6 +59,12 @@ HINT = "; write letters, digits and hyphens between dots, for example 'example.o
         (checks.FORMATS["bind_ttl"], 2**31 - 1, 2**31 - 1),
         (checks.tlsa_name, "_443._tcp.a.test", "_443._tcp.a.test"),
         (checks.positive, 1, 1),
+        (checks.days, 0, 0),
+        (checks.stanza_limit, 10000, 10000),
+        (checks.pubsub_node, "rtbl.example.org/muc_bans_sha256", "rtbl.example.org/muc_bans_sha256"),
+        (checks.FORMATS["prosody_room_blocklists"], [], []),
+        (checks.community_modules, [], []),
+        (checks.community_modules, [MODULES], [MODULES]),
         (checks.account_name, "jülîet", "jülîet"),
         (checks.FORMATS["prosody_registration_reserved"], [], []),
         (checks.FORMATS["prosody_registration_blocklist"], [], []),
@@ -257,6 +264,25 @@ def test_right_values(check, value, expected):
         (checks.password_length, True, "True is no length of passwords"),
         (checks.password_length, "10", "'10' is no length of passwords"),
         (checks.positive, 0, "0 is not a count; write a number from 1 to"),
+        (checks.days, -1, "-1 is not a number of days; write one from 1 to 36500"),
+        (checks.days, True, "True is not a number of days"),
+        (checks.stanza_limit, 9999, "9999 is not the size of a stanza; write bytes from 10000 to"),
+        (checks.stanza_limit, "1M", "'1M' is not the size of a stanza"),
+        (
+            checks.pubsub_node,
+            "rtbl.example.org",
+            "'rtbl.example.org' is not a blocklist; write its service and its node",
+        ),
+        (checks.pubsub_node, "/bans", "'/bans' is not a blocklist: '' is not a domain name"),
+        (checks.pubsub_node, "a.test/'x", '"a.test/\'x" is not a blocklist'),
+        (checks.pubsub_node, 7, "7 is not a blocklist: it is no text"),
+        (checks.community_modules, "x", "'x' is not a list of modules from elsewhere"),
+        (checks.community_modules, [MODULES | {"sha256": "abc"}], "m.tar.gz: 'abc' is no SHA-256; write the 64"),
+        (checks.community_modules, [MODULES | {"source": ""}], "'' is not where modules come from: it is empty"),
+        (checks.community_modules, [MODULES | {"modules": []}], "m.tar.gz: it lists no modules"),
+        (checks.community_modules, [MODULES | {"modules": ["../x"]}], "m.tar.gz: '../x' is not the name of a module"),
+        (checks.community_modules, [MODULES | {"modules": ["mod_x"]}], "'mod_x' is not the name of a module; write it"),
+        (checks.community_modules, [MODULES, MODULES], "m.tar.gz: 'muc_limits' is listed twice; write it once"),
         (checks.positive, True, "True is not a count"),
         (checks.positive, "40", "'40' is not a count"),
         (checks.file_path, "turn.secret", "'turn.secret' is not the path of a file; write an absolute one"),
