@@ -306,3 +306,26 @@ async def test_0184_and_0249_pass_through(alice, bob):
     message["request_receipt"] = True
     message.send()
     assert await asyncio.wait_for(receipt, 10) == message["id"]
+
+
+async def test_0288_one_connection_serves_both_directions(rosewood, bob, carol):
+    """The other server connects, and answers go back by its connection."""
+    rosewood.out("prosodyctl shell \"s2s:closeall('honest.test')\"")
+    there, back = text(), text()
+    carol.say(bob.boundjid.bare, body(there))
+    await bob.body(there)
+    bob.say(carol.boundjid.bare, body(back))
+    await carol.body(back)
+    program = (
+        "local found = {}; "
+        f"local out = prosody.hosts['{DOMAIN}'].s2sout['honest.test']; "
+        "table.insert(found, out and out.direction or 'none'); "
+        "for its in pairs(prosody.incoming_s2s) do "
+        f"if its.from_host == 'honest.test' and its.to_host == '{DOMAIN}' then table.insert(found, its.type) end end "
+        "return table.concat(found, ' ')"
+    )
+    answer = rosewood.out("prosodyctl shell", stdin=f"> {program}\n")
+    (found,) = [line.split("Result: ")[1] for line in answer.splitlines() if "Result: " in line]
+    print(found)
+    # What goes out is the connection that came in.
+    assert found.split() == ["incoming", "s2sin"]

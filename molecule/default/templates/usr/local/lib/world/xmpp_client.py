@@ -9,6 +9,7 @@
     receive  {account}                    wait for one message
     plain    {address, port, namespace, send}   speak without TLS, tell what is offered and answered
     scan     {address, ports}             tell which TCP ports are open
+    crowd    {account, count}             log in so many times, tell how many sessions there are, and that the first one works
 
 An account is {jid, password, via}; via is tcp (STARTTLS, the default), tls, bosh or websocket. What the server refuses
 is the result {"refused": condition}; anything else that goes wrong is a traceback.
@@ -349,6 +350,21 @@ def services(job: dict) -> dict:
     }
 
 
+def crowd(job: dict) -> dict:
+    sessions: list[Session] = []
+    for _ in range(job["count"]):
+        session = Session(job["account"])
+        # Whose resource is refused has no address.
+        if session.jid is None:
+            break
+        sessions.append(session)
+    first = sessions[0].stream
+    first.send(f"<iq xmlns='{CLIENT}' type='get' id='first'><ping xmlns='urn:xmpp:ping'/></iq>")
+    while first.receive().get("id") != "first":
+        pass
+    return {"sessions": len(sessions)}
+
+
 def scan(job: dict) -> dict:
     async def knock(port: int, gate: asyncio.Semaphore) -> tuple[int, str]:
         async with gate:
@@ -378,6 +394,7 @@ def main() -> None:
             "receive": receive,
             "plain": plain,
             "scan": scan,
+            "crowd": crowd,
             "services": services,
         }[job["do"]](job)
     except Refused as refused:
