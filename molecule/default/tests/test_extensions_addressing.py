@@ -172,6 +172,8 @@ async def test_the_archive_of_the_sender_has_the_copies(alice, bob, eve):
 async def test_copies_are_limited_in_a_minute(connect, accounts, bob):
     """From an account of its own, since it cannot send for a minute then."""
     flooder = await connect(accounts["flooder"])
+    # The limits for strangers are others.
+    await bob.ask("set", f"<query xmlns='jabber:iq:roster'><item jid='{flooder.boundjid.bare}'/></query>")
     text = secrets.token_hex(8)
     given = [to(f"{bob.boundjid.bare}/{number}") for number in range(LIMIT - 1)] + [to(bob.boundjid.full)]
     rounds = COPIES_A_MINUTE // LIMIT + 3
