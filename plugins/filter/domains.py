@@ -18,7 +18,7 @@ description:
   - A domain without components of its own has those of the main one, below its own name. One without administrators has
     those of the main one.
   - A name that is there twice, and components of the main domain that have no name below another, are errors.
-positional: components, admins, extra_domains
+positional: components, admins, extra_domains, web
 options:
   _input:
     description: The main XMPP domain.
@@ -50,6 +50,12 @@ options:
         description: Accounts of those who administer this domain besides.
         type: list
         elements: str
+      web:
+        description: The name of its web front, where its website is another server's.
+        type: str
+  web:
+    description: The name of the main domain's web front. The default is the domain.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -77,12 +83,15 @@ _value:
       description: Accounts of the administrators, who are contacts, too (XEP-0157).
       type: list
       elements: str
+    web:
+      description: The name of its web front, where that is not the domain.
+      type: str
 """
 
 
-def domains(domain, components, admins, extra_domains=()):
+def domains(domain, components, admins, extra_domains=(), web=None):
     try:
-        return names.domains(domain, components, admins, extra_domains)
+        return names.domains(domain, components, admins, extra_domains, web)
     except ValueError as error:
         raise AnsibleFilterError(f"domains: {error}") from error
 

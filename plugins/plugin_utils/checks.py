@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 COMPONENTS = ("muc", "upload", "proxy", "search")
 SERVICES = ("client", "server", "web", "dns", "proxy", "turn", "turns")
-DOMAIN_KEYS = ("domain", "components", "admins")
+DOMAIN_KEYS = ("domain", "components", "admins", "web")
 _DOMAIN_HINT = "write letters, digits and hyphens between dots, for example 'example.org' (RFC 1123)"
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
@@ -518,7 +518,7 @@ def domain_entry(value):
     if value.get("domain") is None:
         raise ValueError(f"{dict(value)!r} names no domain; {hint}")
     entry = {"domain": domain_name(value["domain"])}
-    for key, check in (("components", components), ("admins", ADMINS)):
+    for key, check in (("components", components), ("admins", ADMINS), ("web", domain_name)):
         if value.get(key) is not None:
             try:
                 entry[key] = check(value[key])
@@ -531,9 +531,12 @@ def domains(value):
     """A list of XMPP domains, with no name in it twice."""
     entries = list_of(domain_entry, "domains", "[{'domain': 'example.net'}]")(value)
     names = [name for entry in entries for name in (entry["domain"], *entry.get("components", {}).values())]
+    names += [entry["web"] for entry in entries if entry.get("web", entry["domain"]) != entry["domain"]]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"{name!r} is there twice, as a domain or a component; give each its own name")
+            raise ValueError(
+                f"{name!r} is there twice, as a domain, a component or a web front; give each its own name"
+            )
     return entries
 
 
@@ -574,6 +577,7 @@ FORMATS = {
     "xmpp_hostname": host_name,
     "xmpp_addresses": list_of(ip_address, "addresses", "['198.51.100.10', '2001:db8::10']", empty=False),
     "xmpp_components": components,
+    "xmpp_web_name": domain_name,
     "xmpp_certificate_authorities": list_of(ca_domain, "certificate authorities", "['letsencrypt.org']"),
     "xmpp_admins": ADMINS,
     "xmpp_extra_domains": domains,

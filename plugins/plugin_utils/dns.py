@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named, names_of
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named, names_of, web_of
 
 SERIAL = "@SERIAL@"
 PIN = "{pin}"
@@ -395,8 +395,11 @@ def dns_zones(
             add(apex, "NS", f"{name}.")
     xmpp = names_of(entries)
     uploads = [entry["components"]["upload"] for entry in entries if "upload" in entry.get("components", {})]
-    web = [*names, *uploads] if "web" in services else []
-    hosts = list(dict.fromkeys([*names, hostname, *xmpp]))
+    fronts = [web_of(entry) for entry in entries]
+    web = [*fronts, *uploads] if "web" in services else []
+    # Another server has the address of a domain whose website is there.
+    elsewhere = set(names) - set(fronts)
+    hosts = list(dict.fromkeys([*fronts, hostname, *(name for name in xmpp if name not in elsewhere)]))
     for name in hosts:
         for address in addresses:
             add(name, "AAAA" if ":" in address else "A", address)
@@ -441,7 +444,7 @@ def dns_zones(
         if own["type"] == "MX" or (own["type"] == "TXT" and own["data"].lower().startswith("v=spf1")):
             mail.add((zone, own["name"]))
     # Who has an address and no MX would be sent mail to that address (RFC 5321): say that there is none.
-    for name in hosts:
+    for name in [*hosts, *sorted(elsewhere)]:
         zone = zone_of(name)
         if zone is not None and (zone, owner_name(f"{name}.", zone)) not in mail:
             add(name, "MX", "0 .")
@@ -503,17 +506,18 @@ def unreachable_names(domains, zones, certificate_names, services=("client", "se
 
     wrong = []
     for entry in entries:
-        for name in names_of([entry]):
+        for name in dict.fromkeys([*names_of([entry]), web_of(entry)]):
             if name not in known and "*." + name.partition(".")[2] not in known:
                 wrong.append(f"{name} is not in the certificate: add it to certificates_names")
             if not any(_inside(name, apex) for apex in apexes):
                 wrong.append(f"{name} is in none of the zones {apexes}: add its zone to bind_zones")
                 continue
-            if not types(name) & {"A", "AAAA", "CNAME"}:
+            elsewhere = name == entry["domain"] != web_of(entry)
+            if not elsewhere and not types(name) & {"A", "AAAA", "CNAME"}:
                 wrong.append(f"{name} has no address in its zone: add an A or AAAA record to bind_zones")
             for service in ("client", "server"):
                 # Clients log in to a domain; its components they reach by it.
-                if service == "client" and name != entry["domain"]:
+                if name not in names_of([entry]) or service == "client" and name != entry["domain"]:
                     continue
                 if service in services and "SRV" not in types(f"_xmpp-{service}._tcp.{name}"):
                     wrong.append(

@@ -17,13 +17,15 @@ def named(label, check, value):
         raise ValueError(f"{label}: {error}") from error
 
 
-def domains(domain, components, admins, extra_domains=()):
+def domains(domain, components, admins, extra_domains=(), web=None):
     """Returns all XMPP domains of a site, each with its components and administrators, the main one first."""
     main = {
         "domain": named("domain", checks.domain_name, domain),
         "components": named("components", checks.components, components),
         "admins": named("admins", checks.ADMINS, admins),
     }
+    if web is not None and web != domain:
+        main["web"] = named("web", checks.domain_name, web)
     found = [main]
     for entry in named("extra_domains", checks.domains, extra_domains):
         if "components" not in entry:
@@ -55,9 +57,15 @@ def names_of(entries):
     )
 
 
+def web_of(entry):
+    """Returns the name under which a domain's web front is: its own, unless its website is another server's."""
+    return entry.get("web", entry["domain"])
+
+
 def certificate_names(entries):
     """Returns the names that the host's certificate must have: the main domain first."""
-    return names_of(named("domains", checks.some_domains, entries))
+    entries = named("domains", checks.some_domains, entries)
+    return list(dict.fromkeys([*names_of(entries), *map(web_of, entries)]))
 
 
 def reboot_window(value):

@@ -365,9 +365,28 @@ def test_domains():
     ]
 
 
+def test_a_web_front_under_another_name():
+    extra = [{"domain": "example.net", "web": "chat.example.net"}, {"domain": "example.com", "web": "example.com"}]
+    found = domains(**MAIN, extra_domains=extra, web="rosewood.example.org")
+    assert [entry.get("web") for entry in found] == ["rosewood.example.org", "chat.example.net", "example.com"]
+    names = certificate_names(found)
+    assert len(names) == len(set(names)) == 11
+    assert names[0] == "example.org" and {"rosewood.example.org", "chat.example.net"} < set(names)
+    assert domains(**MAIN, web="example.org") == [MAIN]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"web": "Chat.example.org"}, "domains: web: 'Chat.example.org' is not a domain name: 'C' is not lower-case"),
+        (
+            {"web": "up.example.org"},
+            "domains: 'up.example.org' is there twice, as a domain, a component or a web front",
+        ),
+        (
+            {"web": "chat.example.org", "extra_domains": [{"domain": "example.net", "web": "chat.example.org"}]},
+            "domains: 'chat.example.org' is there twice",
+        ),
         ({"domain": "example"}, "domains: domain: 'example' is not a domain name: it has one label only" + HINT),
         ({"components": {"muc": "a b"}}, "domains: components: muc: 'a b' is not a domain name"),
         ({"components": ["a"]}, "domains: components: ['a'] is not a dictionary of components; write for example"),
@@ -387,7 +406,7 @@ def test_domains():
         ),
         (
             {"extra_domains": [{"domain": "example.org", "components": {}}]},
-            "domains: 'example.org' is there twice, as a domain or a component; give each its own name",
+            "domains: 'example.org' is there twice, as a domain, a component or a web front; give each its own name",
         ),
         (
             {"extra_domains": [{"domain": "example.net", "components": {"muc": "up.example.org"}}]},

@@ -177,6 +177,32 @@ def test_several_domains():
     assert first["_443._tcp.up", "TLSA"] and first["_443._tcp.sub", "TLSA"] and second["_443._tcp", "TLSA"]
 
 
+def test_a_domain_whose_website_is_elsewhere():
+    """Its address is the operator's own record; the web front has what HTTPS needs, and all is found for XMPP as ever."""
+    domains = [
+        {"domain": "example.org", "web": "chat.example.org"},
+        {"domain": "example.net", "web": "rosewood.example.org"},
+    ]
+    own = [record("A", "192.0.2.80", "@")]
+    zones = dns_zones(domains, **MODEL, certificate=PATH, records=own)
+    first, second = (load(dns_zone_file(item, {PATH: PIN})) for item in zones)
+    assert first["@", "A"] == {"192.0.2.80"} and ("@", "AAAA") not in first and ("@", "A") not in second
+    assert first["chat", "A"] == {"198.51.100.10"}
+    assert first["_443._tcp.chat", "TLSA"] and first["chat", "HTTPS"]
+    assert first["_443._tcp.rosewood", "TLSA"] and first["rosewood", "HTTPS"]
+    for found in (first, second):
+        assert ("_443._tcp", "TLSA") not in found and ("@", "HTTPS") not in found
+        assert found["_xmpp-client._tcp", "SRV"] == {"0 5 5222 rosewood.example.org."}
+        assert found["@", "MX"] == {"0 ."}
+    names = ["example.org", "chat.example.org", "example.net", "rosewood.example.org"]
+    assert unreachable_names(domains, zones, names) == []
+    bare = without(without(zones, "chat", "A"), "chat", "AAAA")
+    assert unreachable_names(domains, bare, [*names[:1], *names[2:]]) == [
+        "chat.example.org is not in the certificate: add it to certificates_names",
+        "chat.example.org has no address in its zone: add an A or AAAA record to bind_zones",
+    ]
+
+
 SITE = [
     {"domain": "example.org", "components": {"muc": "conference.example.org", "upload": "upload.example.org"}},
     {"domain": "example.net", "components": {"proxy": "proxy.example.net"}},
@@ -427,7 +453,10 @@ def test_below_a_delegation_other_servers_know_the_addresses():
             "components.muc: 'muc.example.net' is not inside the zone example.org;"
             " write a name that ends in '.example.org'",
         ),
-        ({"components": {"muc": "example.org"}}, "domains: 'example.org' is there twice, as a domain or a component"),
+        (
+            {"components": {"muc": "example.org"}},
+            "domains: 'example.org' is there twice, as a domain, a component or a web front",
+        ),
         ({"components": {"muc": "notexample.org"}}, "components.muc: 'notexample.org' is not inside the zone"),
         ({"components": {"chat": "muc.example.org"}}, "components: 'chat' is not a kind of component"),
         ({"certificate_authorities": ['a"b.test']}, "certificate_authorities: 'a\"b.test' is not a certificate"),

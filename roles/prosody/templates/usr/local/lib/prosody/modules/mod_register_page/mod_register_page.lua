@@ -16,6 +16,7 @@
 --   register_questions         what they are asked then, each { en = …, de = …, answers = { … } }: one of them on the page, the
 --                              first one in apps
 --   register_approval          whether such accounts wait for approval (default yes)
+--   register_web_client        whether there is a web client at /chat/ (default no)
 --   register_most_waiting      accounts that may wait at a time (default 100)
 
 local cache = require "util.cache";
@@ -45,6 +46,9 @@ local minimum = module:get_option_number("register_min_password", 10);
 local per_hour = module:get_option_number("register_per_hour", 5);
 local is_open = module:get_option_boolean("register_open", false);
 local questions = module:get_option("register_questions", {});
+local web_client = module:get_option_boolean("register_web_client", false);
+-- The name under which the page is, where that is not the domain.
+local web_name = module:get_option_string("http_host", host);
 local approval = module:get_option_boolean("register_approval", true);
 local most_waiting = module:get_option_number("register_most_waiting", 100);
 local default_role = module:get_option_string("register_ibr_default_role", "prosody:registered");
@@ -77,7 +81,7 @@ end
 -- What is shown of a new invitation, by whichever command it is made.
 module:hook("invite-created", function (invite)
 	if invite.allow_registration then
-		invite.landing_page = ("https://%s/register/?t=%s"):format(host, http.urlencode(invite.token));
+		invite.landing_page = ("https://%s/register/?t=%s"):format(web_name, http.urlencode(invite.token));
 	end
 end);
 
@@ -314,7 +318,7 @@ local function submit(event)
 		data.errors.form = "refused";
 		return show_form(event, 500, data);
 	end
-	data.jid, data.token, data.waits = name .. "@" .. host, nil, registered.waits;
+	data.jid, data.token, data.waits, data.web_client = name .. "@" .. host, nil, registered.waits, web_client;
 	return answer(event, 200, page.done(data));
 end
 

@@ -15,6 +15,7 @@ texts.en = {
 	app = "With an app";
 	app_first = "Install one of these apps, then come back and open the invitation with it:";
 	app_later = "Log in with one of these apps:";
+	browser = "In the browser";
 	open = "Open the invitation in the app";
 	here = "Right here";
 	name = "Name";
@@ -62,6 +63,7 @@ texts.de = {
 	app = "Mit einer App";
 	app_first = "Installiere eine dieser Apps, komm dann zurück und öffne die Einladung damit:";
 	app_later = "Melde dich mit einer dieser Apps an:";
+	browser = "Im Browser";
 	open = "Einladung in der App öffnen";
 	here = "Gleich hier";
 	name = "Name";
@@ -245,7 +247,7 @@ local function form(data)
 	return render(data, title, table.concat(parts));
 end
 
--- data: besides those of `render`, jid, and whether it waits for approval.
+-- data: besides those of `render`, jid, and whether it waits for approval; whether there is a web client.
 local function done(data)
 	local t = texts[data.lang];
 	if data.waits then
@@ -255,7 +257,7 @@ local function done(data)
 	end
 	return render(data, t.done, fill("<p>{done_text} <strong>{jid}</strong></p>\n<p>{app_later}</p>\n", {
 		done_text = t.done_text, jid = data.jid, app_later = t.app_later;
-	}) .. app_list());
+	}) .. app_list() .. (data.web_client and fill('<p><a class="button" href="/chat/">{browser}</a></p>\n', t) or ""));
 end
 
 -- what: a key of the texts; its own text has the same key and `_text`.
