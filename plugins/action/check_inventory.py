@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Mapping
 
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
@@ -14,6 +15,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks, inventory
 
 COLLECTION = "magicbroccoli.xmpp"
+_NOT_THERE = re.compile(r"is undefined|has no (attribute|element)")
 HIDDEN = "its value is wrong, and not shown because it is secret"
 
 
@@ -161,9 +163,11 @@ class ActionModule(ActionBase):
             value = self._engine.template(self._variables[name])
         except Exception as error:
             # Filters and lookups raise what they like.
-            if _undefined(error):
-                return f"cannot be evaluated: {_cause(error)}; set what is undefined, or correct its name"
-            return _cause(error)
+            cause = _cause(error)
+            # What `undef` gives as a hint says by itself what would be right.
+            if _undefined(error) and _NOT_THERE.search(cause):
+                return f"cannot be evaluated: {cause}; set what is undefined, or correct its name"
+            return cause
         messages = ArgumentSpecValidator({name: option}).validate({name: value}).error_messages
         if messages:
             return "; ".join(inventory.wrong_type(value, option, message) for message in messages)

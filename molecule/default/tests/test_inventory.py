@@ -42,6 +42,10 @@ CASES = {
         {"xmpp_registration": "open"},
         ["prosody_registration_questions: ", "open registration needs questions", "What colour is our logo?"],
     ),
+    "a challenge that cannot be met": (
+        {"xmpp_certificate_provider": "acme", "xmpp_dns": "external", "xmpp_acme_challenge": "dns-01"},
+        ["certificates_acme_challenge: ", "'dns-01' needs a zone that this host writes to", "http-01"],
+    ),
     "two at once": (
         {"xmpp_addresses": ["here"], "updates_reboot_window": ""},
         ["xmpp_addresses: 'here'", "updates_reboot_window: "],

@@ -8,7 +8,9 @@ The policy is the role's own but for its times: seconds instead of days. The com
 
 from __future__ import annotations
 
+import base64
 import shlex
+import struct
 import time
 
 import pytest
@@ -108,6 +110,23 @@ def used(dnssec, role):
     return [key["tag"] for key in keys(dnssec, role) if key["goal"] == "omnipresent"]
 
 
+def told_by_the_zone(primary, secondary):
+    """What the zone says of its keys, each record without the spaces that dig puts into keys and digests."""
+    found = {}
+    for kind in ("CDS", "CDNSKEY", "DNSKEY"):
+        lines = secondary.out(f"dig +short +norec @{ADDRESS[PRIMARY]} {ZONE} {kind}").splitlines()
+        found[kind] = [" ".join(words[:3]) + " " + "".join(words[3:]) for words in map(str.split, lines)]
+    return found
+
+
+def key_tag(dnskey):
+    """The tag of a key (RFC 4034, appendix B)."""
+    flags, protocol, algorithm, key = dnskey.split()
+    data = struct.pack("!HBB", int(flags), int(protocol), int(algorithm)) + base64.b64decode(key)
+    total = sum(byte << 8 if place % 2 == 0 else byte for place, byte in enumerate(data))
+    return (total + (total >> 16)) & 0xFFFF
+
+
 def test_the_zone_signing_key_rolls_by_itself(primary, secondary, dnssec, quick, parent):
     parent(*dnssec()["ds"])
     peer = Peer(primary, secondary)
@@ -145,6 +164,14 @@ def test_the_key_signing_key_rolls_by_decision(primary, secondary, dnssec, quick
     print(said["parent"])
     assert said["parent"]["status"] == "missing" and str(new) in said["parent"]["reason"]
     peer.until(lambda: next(key["dnskey"] for key in keys(dnssec, "ksk") if key["tag"] == new) == "omnipresent")
+
+    # A registrar that reads the zone learns of it there (RFC 7344, RFC 8078), signed like everything else.
+    peer.until(lambda: told_by_the_zone(primary, secondary)["CDS"] == said["ds"])
+    told = told_by_the_zone(primary, secondary)
+    print(told)
+    assert told["CDNSKEY"] == [key for key in told["DNSKEY"] if key.startswith("257 ") and key_tag(key) == new]
+    cds = secondary.out(f"delv -a /tmp/parent.anchors +root={PARENT} @{ADDRESS[SECONDARY]} {ZONE} CDS 2>&1")
+    assert cds.startswith("; fully validated")
 
     parent(*old_ds, *said["ds"])
     assert dnssec()["parent"]["status"] == "right"
