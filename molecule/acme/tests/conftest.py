@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 import subprocess
+from collections.abc import Sequence
 
 import pytest
 from hosts import PLAIN, TOP, Host, command
@@ -58,12 +59,16 @@ def renew(maple: Host, **changes: str):
     return result
 
 
-def playbook(name: str, *variables: str) -> subprocess.Popen:
+def playbook(name: str, *variables: str, options: Sequence[str] = ()) -> subprocess.Popen:
     """Start a playbook of the collection on the host under test, as its operator would."""
     arguments = [word for variable in (f"site_hosts={HOSTNAME}", *variables) for word in ("--extra-vars", variable)]
     return subprocess.Popen(
         command(
-            "ansible-playbook", f"magicbroccoli.xmpp.{name}", *arguments, inventory=TOP / "molecule/acme/inventory"
+            "ansible-playbook",
+            f"magicbroccoli.xmpp.{name}",
+            *arguments,
+            *options,
+            inventory=TOP / "molecule/acme/inventory",
         ),
         cwd=TOP,
         env=PLAIN,
@@ -74,9 +79,9 @@ def playbook(name: str, *variables: str) -> subprocess.Popen:
     )
 
 
-def play(name: str, *variables: str) -> tuple[int, str]:
+def play(name: str, *variables: str, options: Sequence[str] = ()) -> tuple[int, str]:
     """Run a playbook; returns how it ended and what it said, in one line."""
-    process = playbook(name, *variables)
+    process = playbook(name, *variables, options=options)
     output = process.communicate()[0]
     return process.returncode, " ".join(output.split())
 

@@ -39,7 +39,9 @@ def found() -> dict[tuple[str, int], dict[str, dict]]:
         for release, address in HOSTS.items()
         for port, starttls in PORTS.items()
     ]
-    stranger.out(f"rm -f /tmp/testssl-*; printf '%s\\n' {shlex.join(scans)} | xargs -P 10 -I SCAN sh -c 'SCAN >/dev/null; true'")
+    stranger.out(
+        f"rm -f /tmp/testssl-*; printf '%s\\n' {shlex.join(scans)} | xargs -P 10 -I SCAN sh -c 'SCAN >/dev/null; true'"
+    )
     answers = {}
     for release in HOSTS:
         for port in PORTS:
