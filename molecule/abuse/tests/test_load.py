@@ -30,7 +30,7 @@ def prosody_stays(rosewood):
 
 
 async def test_half_open_connections(attack, while_writing):
-    ended = await while_writing(attack("half_open", count=2000, seconds=25))
+    ended = await while_writing(attack("half_open", count=2000, seconds=20))
     assert ended.pop("held") + ended.pop("refused", 0) == 2000
     # Whoever does not log in is hung up on; prosody_login_timeout is 10 seconds here.
     assert ended.pop("open", 0) == 0
@@ -53,7 +53,7 @@ async def test_entities_are_not_expanded(attack, while_writing):
 
 
 async def test_slow_requests(attack, while_writing):
-    ended = await while_writing(attack("slow", count=600, seconds=45))
+    ended = await while_writing(attack("slow", count=600, seconds=30))
     assert sum(ended.values()) == 600
     # Who never ends a header is hung up on; those with a slow body hold their share, and no more.
     assert ended.get("header: open", 0) == 0
@@ -61,8 +61,8 @@ async def test_slow_requests(attack, while_writing):
 
 
 async def test_registrations(attack, while_writing, rosewood):
-    ended = await while_writing(attack("registrations", count=100, pause=1, tail=secrets.token_hex(3)))
-    assert sum(ended.values()) == 100
+    ended = await while_writing(attack("registrations", count=60, pause=0, tail=secrets.token_hex(3)))
+    assert sum(ended.values()) == 60
     made = int(rosewood.out("xmpp-registrations | head -n 1").split()[0])
     print(f"{made} accounts wait for approval")
     # prosody_registration_per_hour

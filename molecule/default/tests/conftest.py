@@ -9,6 +9,7 @@ import asyncio
 import inspect
 import json
 import os
+import re
 import secrets
 import subprocess
 from collections.abc import Callable
@@ -113,6 +114,47 @@ def site() -> Callable[..., subprocess.CompletedProcess]:
         return ansible("ansible-playbook", *arguments, inventory=inventory)
 
     return run
+
+
+# Test → how it ended; and what the table of extensions says of each release.
+OUTCOMES: dict[str, str] = {}
+COLUMN = {"trixie": 2, "bookworm": 3}[RELEASE]
+ROW = re.compile(r"^\| (?:[0-9, ]*) ?\| .*`test_", re.M)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    test = re.sub(r"\[.*", "", report.nodeid.rpartition("/")[2])
+    # One failure outweighs all that passes, and one that passes what is skipped.
+    ranks = ["skipped", "passed", "failed"]
+    outcome = report.outcome if report.when == "call" or report.outcome != "passed" else "skipped"
+    OUTCOMES[test] = max(OUTCOMES.get(test, "skipped"), outcome, key=ranks.index)
+
+
+def disagreements() -> list[str]:
+    """Where docs/extensions.md says other than the tests of this run, as far as they ran."""
+    found = []
+    for line in (TOP / "docs/extensions.md").read_text().splitlines():
+        if not ROW.match(line):
+            continue
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        for name in re.findall(r"`(test_\w+\.py(?:::\w+)?)`", cells[4]):
+            its = [outcome for test, outcome in OUTCOMES.items() if test == name or test.startswith(f"{name}::")]
+            if its and ("passed" in its and "failed" not in its) != bool(cells[COLUMN]):
+                found.append(
+                    f"{cells[0]} {cells[1]}: {cells[COLUMN] or 'not there'}, but {name}: {', '.join(set(its))}"
+                )
+    return found
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    for line in disagreements():
+        terminalreporter.write_line(f"docs/extensions.md, {RELEASE}: {line}", red=True)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The table of extensions holds, or the run has failed."""
+    if session.exitstatus == 0 and disagreements():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.hookimpl(tryfirst=True)
