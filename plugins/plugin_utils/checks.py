@@ -459,6 +459,134 @@ def key_name(value):
     return str(value)
 
 
+def repository(value):
+    """Where restic keeps backups: a folder, or an address of one of its backends."""
+    hint = "write for example '/srv/backup', 'sftp:backup@backup.example.org:/srv/backup' or 's3:https://host/bucket'"
+    text(value, "a repository", "sftp:backup@backup.example.org:/srv/backup")
+    if re.search(r"://[^/@]*:[^/@]*@", value):
+        raise ValueError(
+            "this repository has a password in its address, where it would be listed and logged; write it into "
+            "backup_environment, as RESTIC_REST_USERNAME and RESTIC_REST_PASSWORD"
+        )
+    kind, _colon, rest = str(value).partition(":")
+    if not re.fullmatch(r"[!-~]+", value):
+        raise ValueError(f"{str(value)!r} is not a repository: it has a space, or what is not ASCII; {hint}")
+    if value.startswith("/"):
+        file_path(value)
+    elif kind == "sftp":
+        if not re.fullmatch(
+            r"([a-z_][a-z0-9._-]*@[A-Za-z0-9.-]+:|//([a-z_][a-z0-9._-]*@)?[A-Za-z0-9.:\[\]-]+/).+", rest
+        ):
+            raise ValueError(f"{str(value)!r} is not a repository: it names no user, host and folder; {hint}")
+    elif kind == "rest":
+        if not re.match(r"https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/]", rest):
+            raise ValueError(
+                f"{str(value)!r} is not a repository: who listens could delete backups; write for example "
+                "'rest:https://backup.example.org/host/'"
+            )
+    elif kind not in ("s3", "b2", "azure", "gs", "swift"):
+        raise ValueError(f"{str(value)!r} is not a repository: {kind!r} is not a kind of target; {hint}")
+    return str(value)
+
+
+def passphrase(value):
+    """What backups are encrypted by. No message shows it."""
+    hint = "write a long random one, as `openssl rand -base64 32` prints it, into a vault"
+    if not isinstance(value, str) or not re.fullmatch(r"[^\r\n\0]*", value):
+        raise ValueError(f"this secret is not one line of text; {hint}")
+    if len(value) < 16:
+        raise ValueError(f"this secret has {len(value)} characters, and could be guessed; {hint}")
+    return str(value)
+
+
+def environment(value):
+    """Environment variables of a program. No message shows a value."""
+    hint = "write for example {'AWS_ACCESS_KEY_ID': '…'}, in a vault"
+    if not isinstance(value, Mapping):
+        raise ValueError(f"this secret is not a dictionary of environment variables; {hint}")
+    for name, content in value.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
+            raise ValueError(f"this secret has {name!r}, which is not the name of an environment variable; {hint}")
+        if not isinstance(content, str) or not content or not content.isprintable():
+            raise ValueError(f"this secret has no line of text for {name}; {hint}")
+    return dict(value)
+
+
+def private_key(value):
+    """An SSH key without a passphrase. No message shows it."""
+    if not isinstance(value, str) or not re.fullmatch(
+        r"\s*-----BEGIN (OPENSSH |RSA |EC |)PRIVATE KEY-----\s.*\s-----END \1PRIVATE KEY-----\s*", value, re.DOTALL
+    ):
+        raise ValueError(
+            "this secret is not a private key; write all lines of the file that `ssh-keygen -t ed25519 -N ''` makes, into a "
+            "vault"
+        )
+    return str(value)
+
+
+def known_host(value):
+    """A line of a file known_hosts (sshd(8))."""
+    text(value, "a line of a file known_hosts", "backup.example.org ssh-ed25519 AAAA…")
+    if not re.fullmatch(r"[!-~]+ [a-z0-9@.-]+ [A-Za-z0-9+/]{20,}={0,3}( .*)?", value) or "\n" in value:
+        raise ValueError(
+            f"{str(value)!r} is not a line of a file known_hosts; write the name of the host, the kind of the key and the key, "
+            "for example 'backup.example.org ssh-ed25519 AAAA…'"
+        )
+    return str(value)
+
+
+def saved_path(value):
+    """What a backup saves: a path of its own, and not all there is."""
+    file_path(value)
+    if str(value).count("/") < 2:
+        raise ValueError(f"{str(value)!r} would be replaced as a whole by a restore; write a path within it")
+    return str(value)
+
+
+def exclude_pattern(value):
+    """A pattern of restic's, one line."""
+    text(value, "a pattern", "/var/lib/example/*.tmp")
+    if not value.isprintable():
+        raise ValueError(f"{str(value)!r} is not a pattern: it is more than a line; write for example '*.tmp'")
+    return str(value)
+
+
+def time_of_day(value):
+    """A minute of the day."""
+    text(value, "a time of day", "00:30")
+    if _TIME.fullmatch(value) is None:
+        raise ValueError(f"{str(value)!r} is not a time from 00:00 to 23:59; write for example '00:30'")
+    return str(value)
+
+
+def kept(value):
+    """How many backups are kept; its keys are checked by their spec."""
+    for period, number in value.items():
+        try:
+            positive(number)
+        except ValueError as error:
+            raise ValueError(f"{period}: {error}") from error
+    return dict(value)
+
+
+def unit(value):
+    """The full name of a systemd unit."""
+    text(value, "a unit", "prosody.service")
+    if not re.fullmatch(r"[A-Za-z0-9:_.@-]+\.(service|socket|timer|path|target)", value):
+        raise ValueError(f"{str(value)!r} is not a unit; write its full name, for example 'prosody.service'")
+    return str(value)
+
+
+def database_name(value):
+    """The name of a PostgreSQL database, as we make them."""
+    text(value, "the name of a database", "prosody")
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", value):
+        raise ValueError(
+            f"{str(value)!r} is not the name of a database; write lower-case letters, for example 'prosody'"
+        )
+    return str(value)
+
+
 def list_of(check, what, example, empty=True):
     """Makes a check of a list out of the check of its items."""
 
@@ -609,6 +737,25 @@ FORMATS = {
     "xmpp_user_passwords": user_passwords,
     "prosody_user_passwords": user_passwords,
     "xmpp_services": list_of(service, "services", "['client', 'server', 'web', 'dns']"),
+    "backup_check_days": positive,
+    "backup_check_parts": positive,
+    "backup_environment": environment,
+    "backup_exclude": list_of(exclude_pattern, "patterns", "['/var/lib/example/*.tmp']"),
+    "backup_exclude_extra": list_of(exclude_pattern, "patterns", "['/var/lib/example/*.tmp']"),
+    "backup_host": host_name,
+    "backup_keep": kept,
+    "backup_passphrase": or_empty(passphrase),
+    "backup_paths": list_of(saved_path, "paths", "['/var/lib/example']"),
+    "backup_paths_extra": list_of(saved_path, "paths", "['/var/lib/example']"),
+    "backup_postgresql": list_of(database_name, "databases", "['prosody']"),
+    "backup_repositories": list_of(repository, "repositories", "['/srv/backup']"),
+    "backup_services": list_of(unit, "units", "['prosody.service']"),
+    "backup_sqlite": list_of(saved_path, "databases", "['/var/lib/prosody/prosody.sqlite']"),
+    "backup_ssh_host_keys": list_of(
+        known_host, "lines of a file known_hosts", "['backup.example.org ssh-ed25519 AAAA…']"
+    ),
+    "backup_ssh_key": or_empty(private_key),
+    "backup_time": time_of_day,
     "bind_acme_names": list_of(domain_name, "domain names", "['example.org', 'conference.example.org']"),
     "bind_acme_nameserver": host_name,
     "certificates_acme_directory": https_url,

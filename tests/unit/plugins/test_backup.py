@@ -1,0 +1,444 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program on the host that makes backups, loaded from where the role keeps it, and what the inventory may say of them."""
+
+import contextlib
+import errno
+import importlib.machinery
+import importlib.util
+import json
+import os
+import re
+import shlex
+import sqlite3
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
+
+PROGRAM = Path(__file__).parents[3] / "roles/backup/templates/usr/local/sbin/xmpp-backup"
+SFTP = "sftp:keeper@backup.test:/srv/backup"
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader = importlib.machinery.SourceFileLoader("xmpp_backup", str(PROGRAM))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("xmpp_backup", loader))
+    loader.exec_module(module)
+    monkeypatch.setattr(module, "RESERVE_BYTES", 0)
+    for name in ("FOLDER", "STAGE", "DRAFT"):
+        monkeypatch.setattr(module, name, str(tmp_path / name.lower()))
+        os.makedirs(tmp_path / name.lower())
+    for name in ("STATE", "RESTORED", "ENVIRONMENT"):
+        monkeypatch.setattr(module, name, str(tmp_path / name.lower()))
+    monkeypatch.setattr(module, "MANIFEST", str(tmp_path / "stage/manifest.json"))
+    return module
+
+
+# What restic 0.14 and 0.18 said on Debian 12 and 13.
+SAID = {
+    "nothing there, 0.14": (
+        1,
+        "Fatal: unable to open config file: stat /srv/none/config: no such file or directory\n"
+        "Is there a repository at the following location?\n/srv/none\n",
+        "there is no repository",
+        True,
+    ),
+    "nothing there, 0.18": (
+        10,
+        "Fatal: repository does not exist: unable to open config file: stat /srv/none/config: no such file or directory\n"
+        "Is there a repository at the following location?\n/srv/none\n",
+        "there is no repository",
+        True,
+    ),
+    "nobody listens, REST, 0.14": (
+        1,
+        'Fatal: unable to open config file: client.Head: Head "http://127.0.0.1:1/config": dial tcp 127.0.0.1:1: connect: '
+        "connection refused\nIs there a repository at the following location?\nrest:http://127.0.0.1:1/\n",
+        "the target cannot be reached",
+        False,
+    ),
+    "nobody listens, SFTP, 0.14": (
+        1,
+        "subprocess ssh: ssh: connect to host 127.0.0.1 port 22: Connection refused\n"
+        "Fatal: unable to open repository at sftp:nobody@127.0.0.1:/x: unable to start the sftp session, error: read |0: file "
+        "already closed\n",
+        "the target cannot be reached",
+        False,
+    ),
+    "another passphrase": (1, "Fatal: wrong password or no key found\n", "correct backup_passphrase", False),
+    "another host": (
+        1,
+        "subprocess ssh: Host key verification failed.\nFatal: unable to open repository at sftp:a@b:/c: unable to start the "
+        "sftp session, error: error receiving version packet from server\n",
+        "is not in backup_ssh_host_keys",
+        False,
+    ),
+    "another key": (
+        1,
+        "subprocess ssh: keeper@198.51.100.72: Permission denied (publickey).\nFatal: unable to start the sftp session\n",
+        "refuses backup_ssh_key",
+        False,
+    ),
+    "full": (
+        1,
+        "Save(<lock/9a2d75d98c>) failed: sftp: no space left on device\nFatal: unable to create lock in backend\n",
+        "there is no space left",
+        False,
+    ),
+    "full, by an old SFTP": (
+        1,
+        'Save(<data/9a2d>) failed: sftp: "Failure" (SSH_FX_FAILURE)\n',
+        "full disk says",
+        False,
+    ),
+    "damaged": (
+        1,
+        "error: pack fd8be114 contains 2 errors: [blob eae45e2e: decrypting blob <data/eae45e2e> from fd8be114 failed: "
+        "ciphertext verification failed]\nFatal: repository contains errors\n",
+        "the repository is damaged",
+        False,
+    ),
+    "locked": (11, "repo already locked, waiting up to 0s\nFatal: unable to create lock in backend", "works in", False),
+    "unheard of": (99, "Fatal: the moon is full\n", "the moon is full", False),
+    "nothing": (130, "", "restic ended with 130", False),
+}
+
+
+@pytest.mark.parametrize("case", SAID)
+def test_what_restic_says_is_told_in_words(program, case):
+    code, said, words, absent = SAID[case]
+    told = program.explain(SFTP, said, code)
+    print(told)
+    assert told.startswith(f"{SFTP}: ") and words in told
+    assert program.is_absent(said, code) == absent
+
+
+def test_no_password_of_an_address_is_told(program):
+    address = "rest:https://me:se%40cret@backup.test/me/"
+    told = program.explain(address, f"Fatal: unable to open repository at {address}: connection refused")
+    assert "se%40cret" not in told and "me:***@backup.test" in told
+    assert program.shown("sftp:keeper@backup.test:/srv") == "sftp:keeper@backup.test:/srv"
+
+
+@pytest.mark.parametrize(
+    ("address", "end"),
+    [
+        (SFTP, ["-l", "keeper", "backup.test", "-s", "sftp"]),
+        ("sftp:backup.test:/srv", ["backup.test", "-s", "sftp"]),
+        ("sftp://keeper@backup.test:2222//srv", ["-p", "2222", "-l", "keeper", "backup.test", "-s", "sftp"]),
+        ("sftp://keeper@[2001:db8::7]/srv", ["-l", "keeper", "2001:db8::7", "-s", "sftp"]),
+    ],
+)
+def test_a_target_by_sftp_is_reached_by_our_key_alone(program, address, end):
+    words = shlex.split(program.sftp_command(address))
+    assert words[: len(words) - len(end)][-2:] == ["-o", "ServerAliveCountMax=4"] and words[-len(end) :] == end
+    assert {"StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "BatchMode=yes"} <= set(words)
+
+
+def test_credentials_of_a_rest_server(program):
+    known = program.parse_environment("# comment\nRESTIC_REST_USERNAME=me\nRESTIC_REST_PASSWORD=a=b/c@d#e\n")
+    assert known == {"RESTIC_REST_USERNAME": "me", "RESTIC_REST_PASSWORD": "a=b/c@d#e"}
+    address = program.rest_address("rest:https://backup.test/me/", known)
+    assert address == "rest:https://me:a%3Db%2Fc%40d%23e@backup.test/me/"
+    assert program.rest_address(SFTP, known) == SFTP
+    assert program.rest_address("rest:https://backup.test/me/", {}) == "rest:https://backup.test/me/"
+
+
+def test_times(program):
+    assert program.seconds_of("2026-11-25T20:47:22.787556712Z") == 1795639642
+    assert program.seconds_of("2026-11-25T21:47:22.7+01:00") == program.seconds_of("2026-11-25T20:47:22Z")
+    assert program.keep_options({"weekly": 4, "daily": 7}) == ["--keep-daily", "7", "--keep-weekly", "4"]
+    day = 86400
+    assert program.is_due({}, "last_check", 7 * day, 10**9)
+    assert not program.is_due({"last_check": 10**9 - 6 * day}, "last_check", 7 * day, 10**9)
+    assert program.is_due({"last_check": 10**9 - 7 * day}, "last_check", 7 * day, 10**9)
+
+
+def test_a_copy_of_a_database_in_use(program, tmp_path):
+    """Somebody goes on writing, and is never refused; the copy has a beginning of it without a gap."""
+    live, copy = str(tmp_path / "live.sqlite"), str(tmp_path / "copy.sqlite")
+    with contextlib.closing(sqlite3.connect(live)) as connection:
+        connection.executescript("CREATE TABLE rows (number INTEGER, twin INTEGER); CREATE TABLE padding (text TEXT);")
+        connection.execute("INSERT INTO padding VALUES (?)", ["x" * 50_000_000])
+        connection.commit()
+    written, stop, refused = [0], threading.Event(), []
+
+    def write():
+        # As Prosody: it does not wait for a lock.
+        with contextlib.closing(sqlite3.connect(live, timeout=0)) as connection:
+            while not stop.is_set():
+                try:
+                    connection.execute("INSERT INTO rows VALUES (?, ?)", [written[0], -written[0]])
+                    connection.commit()
+                    written[0] += 1
+                except sqlite3.OperationalError as error:
+                    connection.rollback()
+                    refused.append(str(error))
+
+    writer = threading.Thread(target=write)
+    # The first copy sets the mode that lets both be.
+    program.copy_sqlite(live, copy)
+    os.unlink(copy)
+    writer.start()
+    while written[0] < 20:
+        time.sleep(0.001)
+    before = written[0]
+    program.copy_sqlite(live, copy)
+    after = written[0]
+    stop.set()
+    writer.join()
+    with contextlib.closing(sqlite3.connect(copy)) as connection:
+        rows = connection.execute("SELECT number, twin FROM rows ORDER BY number").fetchall()
+    print(f"{before} rows before, {len(rows)} in the copy, {after} when it was made, {len(refused)} refused")
+    assert before <= len(rows) <= after + 1 and rows == [(number, -number) for number in range(len(rows))]
+    assert after > before and refused == []
+    assert oct(os.stat(copy).st_mode)[-3:] == "600"
+
+
+def test_a_damaged_database_is_not_saved(program, tmp_path):
+    live = tmp_path / "live.sqlite"
+    with contextlib.closing(sqlite3.connect(live)) as connection:
+        connection.executescript("CREATE TABLE rows (text TEXT); CREATE INDEX by_text ON rows (text);")
+        connection.executemany("INSERT INTO rows VALUES (?)", [[f"row {number}" * 20] for number in range(2000)])
+        connection.commit()
+    data = bytearray(live.read_bytes())
+    data[5 * 4096 : 9 * 4096] = os.urandom(4 * 4096)
+    live.write_bytes(data)
+    with pytest.raises(program.Failed, match=r"live\.sqlite: "):
+        program.copy_sqlite(str(live), str(tmp_path / "copy.sqlite"))
+
+
+def test_a_disk_is_not_filled(program, tmp_path, monkeypatch):
+    disk = os.statvfs(tmp_path)
+    free = disk.f_bavail * disk.f_frsize
+    program.require_room(str(tmp_path), free - 2**30, "a copy")
+    with pytest.raises(program.Failed, match="there is no space for a copy: it needs"):
+        program.require_room(str(tmp_path), free + 1, "a copy")
+    monkeypatch.setattr(program, "RESERVE_BYTES", 2**62)
+    monkeypatch.setattr(program, "RESERVE_SHARE", 1)
+    with pytest.raises(program.Failed, match="are left to others"):
+        program.require_room(str(tmp_path), 1, "a copy")
+
+
+def manifest_of(tmp_path, **more):
+    return {
+        "version": 1,
+        "time": 10**9,
+        "release": 12,
+        "paths": {str(tmp_path / "data"): 1},
+        "databases": [],
+        "users": {"0": "root", "104": "daemon"},
+        "groups": {"0": "root", "105": "daemon"},
+        **more,
+    }
+
+
+def test_what_is_newer_is_not_lost(program, tmp_path):
+    config = {
+        "paths": [str(tmp_path / "data"), str(tmp_path / "none")],
+        "sqlite": [str(tmp_path / "db")],
+        "postgresql": [],
+    }
+    database = {"kind": "sqlite", "name": str(tmp_path / "db")}
+    manifest = manifest_of(tmp_path, databases=[database])
+    program.refuse_newer(manifest, config)
+    (tmp_path / "data/folder").mkdir(parents=True)
+    # A package makes folders.
+    program.refuse_newer(manifest, config)
+    for name in ("data/folder/file", "db", "db-wal"):
+        path = tmp_path / name
+        path.write_text("old")
+        os.utime(path, (10**9, 10**9))
+        program.refuse_newer(manifest, config)
+        os.utime(path, (10**9 + 1, 10**9 + 1))
+        with pytest.raises(program.Failed, match=f"1 things that are newer.*{name}"):
+            program.refuse_newer(manifest, config)
+        path.unlink()
+    (tmp_path / "data/link").symlink_to("nowhere")
+    with pytest.raises(program.Failed, match="link"):
+        program.refuse_newer(manifest, config)
+
+
+def test_what_does_not_fit_is_refused(program, tmp_path, monkeypatch):
+    config = {"sqlite": ["/a"], "postgresql": ["b"]}
+    databases = [{"kind": "postgresql", "name": "b"}, {"kind": "sqlite", "name": "/a"}]
+    monkeypatch.setattr(program, "release", lambda: 12)
+    program.refuse_what_does_not_fit(manifest_of(tmp_path, databases=databases), config)
+    # A newer Debian reads what an older one wrote, and not the other way round.
+    program.refuse_what_does_not_fit(manifest_of(tmp_path, databases=databases, release=11), config)
+    for changes, words in (
+        ({"release": 13}, "the backup is of Debian 13, and this host runs 12"),
+        ({"databases": databases[:1]}, "have it want what it did"),
+        ({"version": 2}, "update the collection"),
+    ):
+        with pytest.raises(program.Failed, match=words):
+            program.refuse_what_does_not_fit({**manifest_of(tmp_path, databases=databases), **changes}, config)
+
+
+def test_owners_are_known_by_their_names(program):
+    names = {"104": "prosody", "105": "gone"}
+    there = {"prosody": 998}
+    assert program.find_number(names, there.__getitem__, 104) == 998
+    assert program.find_number(names, there.__getitem__, 4000) == 4000
+    assert program.find_number(names, there.__getitem__, 105, add=lambda name: {"gone": 997}[name]) == 997
+    with pytest.raises(program.Failed, match="the account gone, who owns a part of the backup, is not on this host"):
+        program.find_number(names, there.__getitem__, 105)
+
+
+@pytest.mark.parametrize("killed", ["", "beside", "former", "both"])
+def test_one_takes_the_place_of_the_other(program, tmp_path, killed):
+    """Whatever an earlier attempt has left."""
+    new, live = tmp_path / "new", tmp_path / "live"
+    new.mkdir()
+    (new / "file").write_text("new")
+    for name, wanted in (
+        ("live", killed != "both"),
+        ("live.restoring", killed in ("beside", "both")),
+        ("live.replaced", killed in ("former", "both")),
+    ):
+        if wanted:
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "old").write_text("old")
+    (tmp_path / "live-wal").write_text("of the old one")
+    program.replace(str(new), str(live))
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(("live", "new"))) == ["live"]
+    assert [path.name for path in live.iterdir()] == ["file"]
+
+
+def test_folders_above_are_as_they_were(program, tmp_path):
+    new = tmp_path / "draft/etc/ssl/xmpp/key"
+    new.parent.mkdir(parents=True)
+    new.write_text("key")
+    for path, mode in ((new.parent, 0o711), (new.parent.parent, 0o750)):
+        path.chmod(mode)
+    live = tmp_path / "live/etc/ssl/xmpp/key"
+    (tmp_path / "live/etc").mkdir(parents=True, mode=0o700)
+    program.replace(str(new), str(live))
+    modes = [oct(path.stat().st_mode & 0o777) for path in (live.parent, live.parent.parent, live.parent.parent.parent)]
+    assert modes == ["0o711", "0o750", "0o700"] and live.read_text() == "key"
+
+
+def test_it_does_so_across_disks(program, tmp_path, monkeypatch):
+    rename = os.rename
+
+    def other_disk(source, target):
+        if str(source).endswith("new"):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", other_disk)
+    (tmp_path / "new").write_text("new")
+    (tmp_path / "new").chmod(0o640)
+    program.replace(str(tmp_path / "new"), str(tmp_path / "live"))
+    assert (tmp_path / "live").read_text() == "new" and (tmp_path / "live").stat().st_mode & 0o777 == 0o640
+
+
+def test_databases_within_a_folder_come_with_it(program):
+    databases = [
+        {"kind": "sqlite", "name": "/var/lib/a/db"},
+        {"kind": "sqlite", "name": "/srv/db"},
+        {"kind": "postgresql", "name": "prosody"},
+    ]
+    manifest = {"paths": {"/var/lib/a": 3, "/var/lib/ab": 1}, "databases": databases}
+    assert program.tops(manifest) == ["/var/lib/a", "/var/lib/ab", "/srv/db"]
+
+
+def test_the_state_tells_of_the_worst(program):
+    config = {"repositories": ["/a", "rest:https://me:secret@b.test/"]}
+    state = {
+        "repositories": {
+            "/a": {"last_success": 20, "last_check": 5, "size": 3, "last_error": None},
+            "/former": {"last_success": 1},
+        }
+    }
+    told = program.summarise(state, config)
+    assert (told["last_success"], told["last_check"], told["size"], told["last_error"]) == (None, None, 3, None)
+    state["repositories"]["rest:https://me:***@b.test/"] = {"last_success": 10, "last_check": 7, "last_error": "away"}
+    told = program.summarise(state, config)
+    assert (told["last_success"], told["last_check"], told["last_error"]) == (10, 5, "away")
+    assert "secret" not in json.dumps(told) and "/former" not in json.dumps(told)
+    assert program.summarise({**state, "run_error": "no space"}, config)["last_error"] == "no space"
+    program.save_state(state, config)
+    assert os.stat(program.STATE).st_mode & 0o777 == 0o644
+    assert program.load_state()["last_success"] == 10
+
+
+def test_one_repository_does_not_keep_others_from_theirs(program):
+    config = {"repositories": ["/a", "/b", "/c"], "host": "host.test"}
+    Path(program.ENVIRONMENT).write_text("")
+    done = []
+
+    def act(repository, entry):
+        done.append(repository.address)
+        entry["last_success"] = 7
+        if repository.address == "/b":
+            raise program.Failed("/b: away")
+
+    with pytest.raises(program.Failed, match="^/b: away$"):
+        program.each_repository(config, act)
+    assert done == ["/a", "/b", "/c"]
+    known = program.load_state()["repositories"]
+    assert [known[name]["last_error"] for name in ("/a", "/b", "/c")] == [None, "/b: away", None]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "/srv/backup",
+        SFTP,
+        "sftp://keeper@backup.test:22//srv/backup",
+        "rest:https://backup.test/me/",
+        "rest:http://127.0.0.1:8000/",
+        "s3:https://s3.test/bucket/folder",
+        "b2:bucket:folder",
+    ],
+)
+def test_repositories(value):
+    assert checks.FORMATS["backup_repositories"]([value]) == [value]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("backup_repositories", "/srv/backup", "is not a list of repositories"),
+        ("backup_repositories", ["/srv/backup", "/srv/backup"], "is twice"),
+        ("backup_repositories", ["backup.test:/srv"], "'backup.test' is not a kind of target"),
+        ("backup_repositories", ["sftp:backup"], "it names no user, host and folder"),
+        ("backup_repositories", ["sftp:a@-oProxyCommand=x:/b"], "it names no user, host and folder"),
+        ("backup_repositories", ["rest:http://backup.test/"], "who listens could delete backups"),
+        (
+            "backup_repositories",
+            ["rest:https://me:hunter2@backup.test/"],
+            "this repository has a password in its address",
+        ),
+        ("backup_repositories", ["/srv/back up"], "it has a space"),
+        ("backup_repositories", ["/srv/backup\n"], "it has a space"),
+        ("backup_repositories", ["/srv/../etc"], "is not the path of a file"),
+        ("backup_passphrase", "0123456789", "this secret has 10 characters, and could be guessed"),
+        ("backup_passphrase", "0123456789abcdef\nx", "this secret is not one line of text"),
+        ("backup_environment", {"aws": "x"}, "'aws', which is not the name"),
+        ("backup_environment", {"AWS_KEY": "hunter2\nLD_PRELOAD=/x"}, "this secret has no line of text for AWS_KEY"),
+        ("backup_ssh_key", "ssh-ed25519 AAAA", "this secret is not a private key"),
+        ("backup_ssh_host_keys", ["backup.test ssh-ed25519"], "is not a line of a file known_hosts"),
+        ("backup_ssh_host_keys", ["backup.test ssh-ed25519 " + "A" * 68 + "\n* x " + "A" * 20], "is not a line"),
+        ("backup_paths_extra", ["/etc"], "would be replaced as a whole by a restore"),
+        ("backup_paths_extra", ["var/lib/x"], "is not the path of a file"),
+        ("backup_exclude_extra", ["a\nb"], "it is more than a line"),
+        ("backup_time", "7:30", "is not a time"),
+        ("backup_keep", {"daily": 0}, "daily: 0 is not a count"),
+        ("backup_check_parts", 0, "0 is not a count"),
+        ("backup_services", ["prosody"], "write its full name"),
+        ("backup_postgresql", ["x'; --"], "is not the name of a database"),
+        ("backup_host", "host", "it has one label only"),
+    ],
+)
+def test_wrong_values(name, value, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        checks.FORMATS[name](value)
+    assert "hunter2" not in str(caught.value)
