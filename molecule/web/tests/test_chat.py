@@ -10,7 +10,7 @@ import secrets
 import shlex
 
 import pytest
-from clients import CLIENT, Client
+from clients import CLIENT, Client, Refused
 from conftest import LOOP, SIZES
 from hosts import CA
 from selenium.webdriver.common.by import By
@@ -21,6 +21,7 @@ PICTURES = """
 return [...document.querySelectorAll("converse-chat-message-body img, .chat-msg__media img")]
     .filter((image) => image.complete && image.naturalWidth > 0).map((image) => new URL(image.src).origin);
 """
+PUBSUB = "http://jabber.org/protocol/pubsub"
 ATTACKS = """
 const script = document.createElement("script");
 script.textContent = "window.taken = 1";
@@ -74,6 +75,16 @@ def friend(site):
     LOOP.run_until_complete(client.logout())
 
 
+def encrypts(friend, jid: str) -> bool:
+    """Whether somebody's devices are published with which a friend could talk encrypted (XEP-0384)."""
+    items = f"<pubsub xmlns='{PUBSUB}'><items node='eu.siacs.conversations.axolotl.devicelist'/></pubsub>"
+    try:
+        found = run(friend.ask("get", items, jid))
+    except Refused:
+        return False
+    return bool(list(found.iter("{eu.siacs.conversations.axolotl}device")))
+
+
 @pytest.mark.parametrize(("language", "width"), SIZES)
 def test_somebody_comes_and_talks(site, browse, friend, language, width):
     browser = browse(language, width)
@@ -87,6 +98,10 @@ def test_somebody_comes_and_talks(site, browse, friend, language, width):
     browser.picture("chat-login")
     user.send_keys(name)
     browser.find_element(By.ID, "converse-login-password").send_keys(password)
+    # On a device of one's own there is end-to-end encryption, by WebAssembly.
+    trusted = language == "en"
+    if trusted:
+        browser.find_element(By.ID, "converse-login-trusted").click()
     browser.find_element(By.CSS_SELECTOR, "#converse-login button[type=submit]").click()
     browser.see(".controlbox-section, .userinfo, converse-user-profile")
     browser.picture("chat-home")
@@ -99,6 +114,8 @@ def test_somebody_comes_and_talks(site, browse, friend, language, width):
     text_is_there(browser, "converse-chat-message", answered)
     run(friend.body(answered))
     assert by_websocket(site, jid)
+    if trusted:
+        browser.wait(lambda _: encrypts(friend, jid))
 
     # Pictures go to the uploads and come back from there, and from nowhere else.
     browser.find_element(By.CSS_SELECTOR, "input.fileupload").send_keys(str(browser.pictures["chat-login"]))
