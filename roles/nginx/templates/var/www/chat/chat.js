@@ -2,10 +2,7 @@
 const { version } = document.querySelector("script[data-version]").dataset;
 const assets = `/chat/${version}/`;
 
-const [settings] = await Promise.all([
-  fetch("settings.json").then((answer) => answer.json()),
-  import(`${assets}converse.min.js`),
-]);
+const settings = await (await fetch("settings.json")).json();
 const { domain, register, ...options } = settings;
 document.title = domain;
 
@@ -37,6 +34,5 @@ window.converse.initialize({
   embed_3rd_party_media_players: false,
   // Who leaves leaves nothing behind, unless the device is said to be trusted.
   allow_user_trust_override: "off",
-  clear_cache_on_logout: true,
   ...options,
 });
