@@ -441,6 +441,115 @@ def window(value):
     return tuple(minutes)
 
 
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def days_of_week(value):
+    """Days of the week, from 0 for Monday: one, a span, or several after commas."""
+    found = []
+    for part in value.split(","):
+        first, dash, last = part.partition("-")
+        for name in (first, last) if dash else (first,):
+            if name not in DAYS:
+                raise ValueError(
+                    f"{name!r} is not a day of the week; write one of {', '.join(DAYS)}, or a span as 'mon-fri'"
+                )
+        count = (DAYS.index(last) - DAYS.index(first)) % 7 if dash else 0
+        found += [(DAYS.index(first) + more) % 7 for more in range(count + 1)]
+    return sorted(set(found))
+
+
+def update_windows(value):
+    """The windows in which a host may be disturbed, and whether munin's data may place them."""
+    example = "write for example ['02:00-05:00'], ['sat,sun 03:00-06:00', 'wed 23:30-01:00'] or ['auto', '02:00-05:00']"
+    items = list_of(lambda item: text(item, "a window", "02:00-05:00"), "windows", "['02:00-05:00']", empty=False)(
+        value
+    )
+    windows = []
+    for item in items:
+        if item == "auto":
+            continue
+        days, space, span = item.rpartition(" ")
+        try:
+            numbers = days_of_week(days) if space else list(range(7))
+        except ValueError as error:
+            raise ValueError(f"{str(item)!r} is not a window: {error}") from error
+        window(span)
+        windows.append({"days": numbers, "start": span[:5], "end": span[6:]})
+    if not windows:
+        raise ValueError(f"{list(value)!r} has no window for while munin has no data; {example}")
+    return {"auto": "auto" in items, "windows": windows}
+
+
+def host_in_fleet(value):
+    """The name of a host among those that are updated one after another."""
+    text(value, "a host", "rosewood.example.org")
+    if not re.fullmatch(r"[!-~]+", value):
+        raise ValueError(
+            f"{str(value)!r} is not a host; write its name in the inventory, for example 'rosewood.example.org'"
+        )
+    return str(value)
+
+
+def announce_minutes(value):
+    """How long before a reboot who is connected is told."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 60:
+        raise ValueError(f"{value!r} is no time ahead; write minutes from 0, which tells nobody, to 60, for example 5")
+    return int(value)
+
+
+def waiting_days(value):
+    """A count of days."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 365:
+        raise ValueError(f"{value!r} is no count of days; write a number from 1 to 365, for example 7")
+    return int(value)
+
+
+def percentage(value):
+    """A share in percent."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100:
+        raise ValueError(f"{value!r} is no percentage; write a number from 0 to 100, for example 15")
+    return int(value)
+
+
+def seconds(value):
+    """A span of time that somebody waits."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 3600:
+        raise ValueError(f"{value!r} is no time to wait; write seconds from 0 to 3600, for example 120")
+    return int(value)
+
+
+def file_system(value):
+    """Where a file system is mounted."""
+    text(value, "a file system", "/var")
+    if not value.startswith("/"):
+        raise ValueError(f"{str(value)!r} is not a file system; write where it is mounted, for example '/var'")
+    return str(value)
+
+
+def package_pattern(value):
+    """A regular expression that apt's configuration can hold."""
+    text(value, "a pattern of packages", "linux-")
+    if re.search(r'["\s;]', value):
+        raise ValueError(
+            f"{str(value)!r} is not a pattern of packages: it has a quotation mark, a semicolon or a space; write a regular "
+            "expression of characters that a package's name can have, for example 'linux-' or 'libc6$'"
+        )
+    return str(value)
+
+
+def origin_pattern(value):
+    """Which archives unattended-upgrade takes packages from, as it writes it."""
+    text(value, "an origin", "origin=Example,label=Example")
+    part = r"(origin|label|archive|suite|codename|component|site|[olacn])=[A-Za-z0-9 .:_*${}/-]+"
+    if not re.fullmatch(rf"{part}(,{part})*", value):
+        raise ValueError(
+            f"{str(value)!r} is not an origin; write pairs as `apt-cache policy` shows them, for example "
+            "'origin=Example,label=Example'"
+        )
+    return str(value)
+
+
 def tsig_secret(value):
     """The secret of a TSIG key for HMAC-SHA256 (RFC 8945), or nothing. No message shows it."""
     hint = "write 32 random bytes in Base64, as `openssl rand -base64 32` prints them, and keep them in a vault"
@@ -807,6 +916,14 @@ FORMATS = {
     "prosody_turn_secret": file_path,
     "prosody_turn_secret_group": system_group,
     "prosody_turn_ttl": positive,
+    "status_address": local_address,
+    "status_disk_fail_percent": percentage,
+    "status_disk_warn_percent": percentage,
+    "status_disks": list_of(file_system, "file systems", "['/', '/var']"),
+    "status_pages": list_of(https_url, "pages", "['https://example.org/.well-known/host-meta']"),
+    "status_patience": seconds,
+    "status_stun_ports": list_of(port, "ports", "[3478]"),
+    "status_zones": list_of(domain_name, "domains", "['example.org']"),
     "turn_addresses": list_of(turn_address, "addresses", "[{'address': '10.0.0.5', 'public': '198.51.100.10'}]", False),
     "turn_allowed_peers": list_of(peer_network, "networks", "['198.51.100.0/24']"),
     "turn_bandwidth": positive,
@@ -818,5 +935,11 @@ FORMATS = {
     "turn_tls_policy": turn_policy,
     "turn_total_quota": positive,
     "turn_user_quota": positive,
-    "updates_reboot_window": window,
+    "updates_blacklist": list_of(package_pattern, "patterns of packages", "['linux-', 'libc6$']"),
+    "updates_announce_minutes": announce_minutes,
+    "updates_reboot_deadline": waiting_days,
+    "updates_fleet": list_of(host_in_fleet, "hosts", "['rosewood.example.org', 'maple.example.org']", empty=False),
+    "updates_origins_extra": list_of(origin_pattern, "origins", "['origin=Example,label=Example']"),
+    "updates_stale_days": waiting_days,
+    "updates_windows": update_windows,
 }

@@ -66,16 +66,3 @@ def certificate_names(entries):
     """Returns the names that the host's certificate must have: the main domain first."""
     entries = named("domains", checks.some_domains, entries)
     return list(dict.fromkeys([*names_of(entries), *map(web_of, entries)]))
-
-
-def reboot_window(value):
-    """Returns a window's begin and end, as text and in minutes since midnight, and its length in minutes."""
-    start, end = checks.window(value)
-    begin_text, _dash, end_text = str(value).partition("-")
-    return {
-        "start": begin_text,
-        "end": end_text,
-        "minutes": (end - start) % (24 * 60),
-        "start_minute": start,
-        "end_minute": end,
-    }

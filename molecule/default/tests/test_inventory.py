@@ -14,8 +14,8 @@ from conftest import HOSTNAME, INVENTORY
 
 CASES = {
     "window": (
-        {"updates_reboot_window": "25:00-05:00"},
-        ["updates_reboot_window: '25:00-05:00' is not a window", "02:00-05:00"],
+        {"updates_windows": ["25:00-05:00"]},
+        ["updates_windows: '25:00-05:00' is not a window", "02:00-05:00"],
     ),
     "address": (
         {"xmpp_addresses": ["198.51.100.999"]},
@@ -47,8 +47,8 @@ CASES = {
         ["certificates_acme_challenge: ", "'dns-01' needs a zone that this host writes to", "http-01"],
     ),
     "two at once": (
-        {"xmpp_addresses": ["here"], "updates_reboot_window": ""},
-        ["xmpp_addresses: 'here'", "updates_reboot_window: "],
+        {"xmpp_addresses": ["here"], "updates_windows": [""]},
+        ["xmpp_addresses: 'here'", "updates_windows: "],
     ),
 }
 

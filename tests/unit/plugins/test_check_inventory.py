@@ -55,9 +55,9 @@ FILES = {
               dns_records: {type: list, elements: dict}
               dns_days: {type: int}
         """,
-    "roles/updates/defaults/main.yml": 'updates_reboot_window: "02:00-05:00"',
+    "roles/updates/defaults/main.yml": 'updates_windows: ["02:00-05:00"]',
     "roles/updates/meta/argument_specs.yml": """
-        argument_specs: {main: {options: {updates_reboot_window: {type: str}, updates_mail: {type: str},
+        argument_specs: {main: {options: {updates_windows: {type: list}, updates_mail: {type: str},
           updates_token: {type: str, required: true, no_log: true, description: The token C(T).}}}}
         """,
     "roles/dead/defaults/main.yml": 'dead_value: "{{ dead_nowhere }}"',
@@ -102,9 +102,9 @@ CASES = {
         ],
     ),
     "window": (
-        {**GOOD, "updates_reboot_window": "25:00-05:00"},
+        {**GOOD, "updates_windows": ["25:00-05:00"]},
         [
-            "updates_reboot_window: '25:00-05:00' is not a window: '25:00' is not a time from 00:00 to 23:59; write its "
+            "updates_windows: '25:00-05:00' is not a window: '25:00' is not a time from 00:00 to 23:59; write its "
             "begin and its end as HH:MM-HH:MM, for example '02:00-05:00'"
         ],
     ),
@@ -145,7 +145,7 @@ CASES = {
             "xmpp_password": "hunter2",
             "keys_list": [{"key": "hunter2"}],
             "bind_transfer_secret": "aHVudGVyMg==",
-            "updates_token": "{{ 'hunter2' | magicbroccoli.xmpp.reboot_window }}",
+            "updates_token": "{{ ['hunter2'] | magicbroccoli.xmpp.update_windows }}",
         },
         [
             "xmpp_password: its value is wrong, and not shown because it is secret",

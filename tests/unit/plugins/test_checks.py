@@ -8,7 +8,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.certificate_names import certificate_names
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.domains import domains
-from ansible_collections.magicbroccoli.xmpp.plugins.filter.reboot_window import reboot_window
+from ansible_collections.magicbroccoli.xmpp.plugins.filter.update_windows import update_windows
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
 
 LONG = "a" * 63
@@ -438,23 +438,23 @@ def test_certificate_name_errors(given, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "minutes", "start", "end"),
+    ("texts", "auto", "windows"),
     [
-        ("02:00-05:00", 180, 120, 300),
-        ("23:30-01:00", 90, 1410, 60),
-        ("00:00-23:59", 1439, 0, 1439),
-        ("23:59-00:00", 1, 1439, 0),
-        ("12:01-12:00", 1439, 721, 720),
+        (["02:00-05:00"], False, [([0, 1, 2, 3, 4, 5, 6], "02:00", "05:00")]),
+        (["sat,sun 23:30-01:00"], False, [([5, 6], "23:30", "01:00")]),
+        (
+            ["mon-fri 02:00-03:00", "sun 04:00-06:00"],
+            False,
+            [([0, 1, 2, 3, 4], "02:00", "03:00"), ([6], "04:00", "06:00")],
+        ),
+        (["fri-mon,wed,fri 00:00-23:59"], False, [([0, 2, 4, 5, 6], "00:00", "23:59")]),
+        (["auto", "23:59-00:00"], True, [([0, 1, 2, 3, 4, 5, 6], "23:59", "00:00")]),
+        (["wed-wed 12:01-12:00", "auto"], True, [([2], "12:01", "12:00")]),
     ],
 )
-def test_windows(text, minutes, start, end):
-    assert reboot_window(text) == {
-        "start": text[:5],
-        "end": text[6:],
-        "minutes": minutes,
-        "start_minute": start,
-        "end_minute": end,
-    }
+def test_windows(texts, auto, windows):
+    found = [{"days": days, "start": start, "end": end} for days, start, end in windows]
+    assert update_windows(texts) == {"auto": auto, "windows": found}
 
 
 WINDOW_HINT = "; write its begin and its end as HH:MM-HH:MM, for example '02:00-05:00'"
@@ -469,8 +469,21 @@ WINDOW_HINT = "; write its begin and its end as HH:MM-HH:MM, for example '02:00-
         ("02:60-05:00", "'02:60' is not a time"),
         ("02:00\u201305:00", "it has no '-'" + WINDOW_HINT),
         ("02:00-05:00-06:00", "'05:00-06:00' is not a time"),
-        ("02:00 - 05:00", "'02:00 ' is not a time"),
+        (
+            "02:00 - 05:00",
+            "'02:00 - 05:00' is not a window: '02:00 ' is not a day of the week; write one of mon, tue, ",
+        ),
         ("02:00-05:00\n", "'05:00\\n' is not a time"),
+        ("mon 02:00 - 05:00", "'mon 02:00 ' is not a day of the week"),
+        (
+            "Mon 02:00-05:00",
+            "'Mon' is not a day of the week; write one of mon, tue, wed, thu, fri, sat, sun, or a span as",
+        ),
+        ("mon- 02:00-05:00", "'' is not a day of the week"),
+        ("mon,,tue 02:00-05:00", "'' is not a day of the week"),
+        ("mon-tue-wed 02:00-05:00", "'tue-wed' is not a day of the week"),
+        (" 02:00-05:00", "'' is not a day of the week"),
+        ("auto", "['auto'] has no window for while munin has no data; write for example ['02:00-05:00']"),
         ("\u0660\u0662:00-05:00", "is not a time"),
         ("02:00-02:00", "it begins and ends at the same minute" + WINDOW_HINT),
         ("always", "'always' is not a window: it has no '-'"),
@@ -480,4 +493,53 @@ WINDOW_HINT = "; write its begin and its end as HH:MM-HH:MM, for example '02:00-
 )
 def test_wrong_windows(text, message):
     with pytest.raises(AnsibleFilterError, match=re.escape(message)):
-        reboot_window(text)
+        update_windows([text])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("02:00-05:00", "'02:00-05:00' is not a list of windows; write for example ['02:00-05:00']"),
+        ([], "[] is not a list of windows: it is empty; write for example ['02:00-05:00']"),
+        (["02:00-05:00", "02:00-05:00"], "'02:00-05:00' is twice in the list of windows; write it once"),
+    ],
+)
+def test_wrong_lists_of_windows(value, message):
+    with pytest.raises(AnsibleFilterError, match=re.escape(message)):
+        update_windows(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad", "message"),
+    [
+        (
+            "updates_announce_minutes",
+            [0, 5, 60],
+            61,
+            "61 is no time ahead; write minutes from 0, which tells nobody, to 60",
+        ),
+        ("updates_announce_minutes", [1], True, "True is no time ahead"),
+        ("updates_reboot_deadline", [1, 365], 0, "0 is no count of days; write a number from 1 to 365, for example 7"),
+        ("updates_stale_days", [2], "2", "'2' is no count of days"),
+        ("updates_fleet", [["a.test", "b"]], ["a", "a"], "'a' is twice in the list of hosts; write it once"),
+        ("updates_fleet", [], [], "[] is not a list of hosts: it is empty"),
+        ("updates_fleet", [], ["a b"], "'a b' is not a host; write its name in the inventory"),
+        ("updates_blacklist", [[], ["linux-", "libc6$"]], ['a"'], "'a\"' is not a pattern of packages: it has"),
+        ("updates_blacklist", [], [""], "'' is not a pattern of packages: it is empty"),
+        (
+            "updates_origins_extra",
+            [["origin=A,label=B c", "site=mirror.example.org,n=trixie"]],
+            ['a=b";'],
+            "'a=b\";' is not an origin; write pairs as `apt-cache policy` shows them",
+        ),
+        ("updates_origins_extra", [], ["Debian"], "'Debian' is not an origin"),
+        ("status_disks", [["/", "/var"]], ["var"], "'var' is not a file system; write where it is mounted"),
+        ("status_disk_warn_percent", [0, 15, 100], 101, "101 is no percentage; write a number from 0 to 100"),
+        ("status_patience", [0, 3600], -1, "-1 is no time to wait; write seconds from 0 to 3600, for example 120"),
+    ],
+)
+def test_variables_of_updates_and_status(name, good, bad, message):
+    for value in good:
+        checks.FORMATS[name](value)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        checks.FORMATS[name](bad)

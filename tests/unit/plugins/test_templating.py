@@ -36,7 +36,7 @@ CASES = {
     + "ab" * 32,
     f"(['web'] | {NAME}.firewall_rules)[1].ports": [80, 443],
     f"(rules | {NAME}.nftables_rules).rules | last": "tcp dport { 5222 } ct state new counter name accept_a accept",
-    f"('23:00-01:00' | {NAME}.reboot_window).minutes": 120,
+    f"(['fri 23:00-01:00'] | {NAME}.update_windows).windows[0].days": [4],
     f"['bash'] is {NAME}.missing_on(state)": False,
     f"['bash', 'nginx'] is {NAME}.missing_on(state)": True,
     f"['nginx.service'] is {NAME}.stopped_on(state)": True,

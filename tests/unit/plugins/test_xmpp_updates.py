@@ -1,0 +1,494 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program on the host that decides when to upgrade, restart and reboot, loaded from where the role keeps it."""
+
+import datetime
+import importlib.machinery
+import importlib.util
+import json
+import os
+import random
+import subprocess
+import sys
+import zoneinfo
+from pathlib import Path
+
+import pytest
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
+
+PROGRAM = Path(__file__).parents[3] / "roles/updates/templates/usr/local/sbin/xmpp-updates"
+UTC = datetime.UTC
+# Half and quarter hours, clock changes north and south, of half an hour, at midnight, and on other days than in Europe.
+ZONES = [
+    "UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "America/Santiago",
+    "Australia/Lord_Howe",
+    "Australia/Sydney",
+    "Asia/Kathmandu",
+    "Asia/Beirut",
+    "Africa/Casablanca",
+    "Pacific/Chatham",
+    "America/Sao_Paulo",
+]
+
+
+def load():
+    loader = importlib.machinery.SourceFileLoader("xmpp_updates", str(PROGRAM))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("xmpp_updates", loader))
+    loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    module = load()
+    for name in ("CONFIG", "STATE", "REQUIRED", "PACKAGES", "DPKG_LOCK", "ANNOUNCE", "ALARM"):
+        monkeypatch.setattr(module, name, str(tmp_path / name))
+    return module
+
+
+def config(windows=("02:00-05:00",), fleet=("a",), host="a", deadline=7, announce=5):
+    """What the role writes, from what the inventory says."""
+    return {
+        **checks.update_windows(list(windows)),
+        "deadline_days": deadline,
+        "host": host,
+        "fleet": list(fleet),
+        "announce_minutes": announce,
+        "announcement": "Back soon, in {minutes} minutes.",
+        "stale_days": 2,
+    }
+
+
+def at(text, zone="UTC"):
+    return int(datetime.datetime.fromisoformat(text).replace(tzinfo=zoneinfo.ZoneInfo(zone)).timestamp())
+
+
+def clock_of(zone):
+    """The wall clock of a zone, as the host's own library shows it to the program."""
+    known = zoneinfo.ZoneInfo(zone)
+
+    def clock(moment):
+        shown = datetime.datetime.fromtimestamp(moment, known)
+        return shown.weekday(), shown.hour * 60 + shown.minute
+
+    return clock
+
+
+def clock_changes(zone, year):
+    """The moments of a year at which a zone's clocks change."""
+    known, found = zoneinfo.ZoneInfo(zone), []
+    hour = datetime.datetime(year, 1, 1, tzinfo=UTC)
+    before = hour.astimezone(known).utcoffset()
+    while hour.year == year:
+        hour += datetime.timedelta(hours=1)
+        if (now := hour.astimezone(known).utcoffset()) != before:
+            found.append(int(hour.timestamp()))
+        before = now
+    return found
+
+
+CHANGES = [(zone, moment) for zone in ZONES for year in (2025, 2026, 2027) for moment in clock_changes(zone, year)]
+
+
+def windows_of(dice):
+    """One to three windows, a third of them across midnight, some shorter than a turn, some of a few days only."""
+    texts = set()
+    for _number in range(dice.choice([1, 1, 2, 3])):
+        start = dice.randrange(1440)
+        end = (start + dice.choice([1, 10, 30, 60, 180, 180, 600, 1439])) % 1440
+        days = dice.choice(["", "", "sat,sun ", "mon-fri ", "wed ", "fri-mon "])
+        texts.add(f"{days}{start // 60:02}:{start % 60:02}-{end // 60:02}:{end % 60:02}")
+    return sorted(texts)
+
+
+def is_inside(windows, weekday, minute):
+    """The same question, answered by walking each window minute by minute through the week."""
+    return any(
+        ((day * 1440 + begin + passed) % 10080) == weekday * 1440 + minute
+        for window in windows
+        for day in window["days"]
+        for begin, end in [
+            [int(text[:2]) * 60 + int(text[3:]) for text in (window["start"], window["end"])],
+        ]
+        for passed in range((end - begin) % 1440)
+    )
+
+
+def test_a_window_is_open_as_walked_through():
+    program, dice, seen = load(), random.Random(3), 0
+    for _number in range(60):
+        given = config(windows_of(dice))
+        read = program.read_config(json.dumps(given))
+        for _again in range(60):
+            weekday, minute = dice.randrange(7), dice.randrange(1440)
+            inside = program.in_windows(read["windows"], weekday, minute)
+            assert inside == is_inside(given["windows"], weekday, minute), (given["windows"], weekday, minute)
+            seen += inside
+    print(f"3600 minutes, {seen} of them in a window")
+    assert 500 < seen < 3100
+
+
+def test_never_outside_a_window_and_never_two_at_once():
+    """Fleets of hosts in different zones, around changes of their clocks: what any of them may begin."""
+    program, dice = load(), random.Random(11)
+    fleets = hosts = begun = across = late = 0
+    for _number in range(2000):
+        fleets += 1
+        names = [f"h{index}" for index in range(dice.choice([1, 2, 2, 3, 4, 7, 12]))]
+        zone, change = dice.choice(CHANGES)
+        begin = (change - dice.randrange(8 * 3600)) // 300 * 300
+        outages = []
+        for name in names:
+            hosts += 1
+            own = zone if dice.random() < 0.7 else dice.choice(ZONES)
+            auto = dice.random() < 0.3
+            given = config([*(["auto"] if auto else []), *windows_of(dice)], names, name, dice.choice([1, 7, 30]))
+            read, clock = program.read_config(json.dumps(given)), clock_of(own)
+            profile = [dice.choice([0, 1, 5, 9.5]) for _hour in range(168)] if dice.random() < 0.5 else None
+            need = {"why": "x", "important": dice.random() < 0.5, "since": begin - dice.randrange(40 * 86400)}
+            across += own == zone
+            for tick in range(begin, begin + 8 * 3600, 300):
+                moment = tick + given["announce_minutes"] * 60
+                if not program.permitted(read, profile, need, moment, clock):
+                    continue
+                begun += 1
+                outages.append((moment, name))
+                overdue = need["important"] and moment - need["since"] >= given["deadline_days"] * 86400
+                late += overdue
+                if not overdue and not (auto and profile):
+                    assert is_inside(given["windows"], *clock(moment)), (given, own, moment)
+        outages.sort()
+        for (first, one), (second, other) in zip(outages, outages[1:], strict=False):
+            assert one == other or second - first >= program.OUTAGE, (names, one, other, first, second)
+    print(f"{fleets} fleets, {hosts} hosts, {across} over a clock change, {begun} moments, {late} beyond a deadline")
+    assert begun > 5000 and late > 500
+
+
+def test_nothing_sooner_than_the_deadline():
+    program = load()
+    given = program.read_config(json.dumps(config(["sun 03:00-04:00"], deadline=5)))
+    since = at("2026-11-23T12:00")  # a Monday
+    for important, days, said in [(True, 4.9, False), (True, 5.1, True), (False, 30, False)]:
+        need = {"why": "x", "important": important, "since": since}
+        tuesday = at("2026-12-01T03:05")
+        assert (
+            program.permitted(given, None, {**need, "since": tuesday - int(days * 86400)}, tuesday, clock_of("UTC"))
+            == said
+        )
+    need = {"why": "x", "important": True, "since": since}
+    # The Saturday, when the deadline is over, and not the Sunday after; for an unimportant one the Sunday.
+    assert program.next_moment(given, None, need, since, 300, clock_of("UTC")) == at("2026-11-29T03:00")
+    assert program.next_moment(given, None, {**need, "since": since - 86400}, since, 300, clock_of("UTC")) == at(
+        "2026-11-28T03:00"
+    )
+    need["important"] = False
+    assert program.next_moment(given, None, need, since, 300, clock_of("UTC")) == at("2026-11-29T03:00")
+
+
+def test_every_host_has_its_turn_in_the_shortest_window():
+    """However many hosts, and even if the window is once a week and shorter than a turn."""
+    program, longest = load(), 0
+    for count in (1, 2, 3, 4, 5, 6, 7, 8, 12, 14, 21, 24):
+        names = [f"h{index:02}" for index in range(count)]
+        for name in (names[0], names[-1]):
+            # A window of a quarter of an hour, at each half-hour's begin, found by the clock of UTC.
+            read = program.read_config(json.dumps(config(["02:00-02:15"], names, name)))
+            found = program.next_moment(read, None, None, at("2026-03-01T12:00"), 0, clock_of("UTC"))
+            assert found is not None, (count, name)
+            longest = max(longest, (found - at("2026-03-01T12:00")) / 86400)
+            assert program.turns(names) >= count and program.turns([*names, *names]) == program.turns(names)
+    print(f"the longest wait is {longest:.1f} days")
+
+
+@pytest.mark.parametrize(
+    ("windows", "zone", "begin", "expected"),
+    [
+        # The hour from 02:00 to 03:00 is skipped: a window in it is not open that day.
+        (["02:10-02:50"], "Europe/Berlin", "2026-03-28T12:00", "2026-03-30T02:10"),
+        (["01:30-03:30"], "Europe/Berlin", "2026-03-28T12:00", "2026-03-29T01:30"),
+        # It is there twice: the window is open in both.
+        (["02:30-02:45"], "Europe/Berlin", "2026-10-24T12:00", "2026-10-25T02:30"),
+        # Half an hour back.
+        (["01:30-01:45"], "Australia/Lord_Howe", "2026-04-04T12:00", "2026-04-05T01:30"),
+        (["sat 23:30-01:00"], "UTC", "2026-11-25T12:00", "2026-11-28T23:30"),
+        (["sat 23:30-01:00"], "UTC", "2026-11-29T00:01", "2026-11-29T00:05"),
+        (["sat 23:30-01:00"], "UTC", "2026-11-29T01:00", "2026-12-05T23:30"),
+    ],
+)
+def test_the_next_moment(windows, zone, begin, expected):
+    program = load()
+    read = program.read_config(json.dumps(config(windows)))
+    moment = program.next_moment(read, None, None, at(begin, zone), 0, clock_of(zone))
+    known = zoneinfo.ZoneInfo(zone)
+    assert datetime.datetime.fromtimestamp(moment, known).isoformat()[:16] == expected
+
+
+def series(busy, weeks=4, step=7200, end="2026-11-23T00:00", zone="UTC"):
+    """What munin knows, in steps: sessions by weekday and hour."""
+    clock, found = clock_of(zone), []
+    last = at(end)
+    for begin in range(last - weeks * 7 * 86400, last, step):
+        weekday, minute = clock(begin)
+        found.append((begin, begin + step, busy(weekday, minute // 60)))
+    return found
+
+
+def test_the_quietest_hours():
+    program, clock = load(), clock_of("UTC")
+    # Busy but from 14 to 18 on weekends, and from 04 to 08 on the other days.
+    quiet = {day: (14, 18) if day >= 5 else (4, 8) for day in range(7)}
+    profile = program.week_profile(series(lambda day, hour: 1 if quiet[day][0] <= hour < quiet[day][1] else 50), clock)
+    read = program.read_config(json.dumps(config(["auto", "02:00-05:00"])))
+    found = program.holding(read, profile, False)
+    print(program.spans(found))
+    assert program.spans(found) == "Mon-Fri 04:00-07:00; Sat,Sun 15:00-18:00"
+    # Only the days that are given, until a deadline is over.
+    read = program.read_config(json.dumps(config(["auto", "sun 02:00-04:00"])))
+    assert program.spans(program.holding(read, profile, False)) == "Sun 16:00-18:00"
+    assert program.spans(program.holding(read, profile, True)) == "Mon-Fri 04:00-06:00; Sat,Sun 16:00-18:00"
+    # Without auto, only a deadline asks for the quietest hours.
+    read = program.read_config(json.dumps(config(["sun 02:00-04:00"])))
+    assert program.spans(program.holding(read, profile, False)) == "Sun 02:00-04:00"
+    assert program.spans(program.holding(read, profile, True)) == "Mon-Fri 04:00-06:00; Sat,Sun 16:00-18:00"
+    assert program.spans(program.holding(read, None, True)) == "every day 02:00-04:00"
+
+
+def test_too_little_is_known():
+    program, clock = load(), clock_of("UTC")
+    assert program.week_profile([], clock) is None
+    assert program.week_profile(series(lambda day, hour: 1, weeks=1), clock) is None
+    assert program.week_profile(series(lambda day, hour: 1, weeks=2), clock) == [1.0] * 168
+    # No Sunday is known.
+    assert program.week_profile([step for step in series(lambda day, hour: 1) if clock(step[0])[0] != 6], clock) is None
+    # A server that nobody uses stays where it was told.
+    read = program.read_config(json.dumps(config(["auto", "23:30-01:30"])))
+    assert program.spans(program.holding(read, [0.0] * 168, False)) in (
+        "every day 23:00-01:00",
+        "every day 00:00-02:00",
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"windows": []}, "there is no window; write one"),
+        ({"windows": [{"days": [0], "start": "2:00", "end": "05:00"}]}, "'2:00' is not a time of day"),
+        ({"windows": [{"days": [0], "start": "02:00", "end": "24:00"}]}, "'24:00' is not a time of day"),
+        ({"windows": [{"days": [0], "start": "02:00", "end": "02:00"}]}, "the window 02:00-02:00 has no length"),
+        ({"windows": [{"days": [7], "start": "02:00", "end": "03:00"}]}, "[7] are no days of the week"),
+        ({"windows": [{"days": [], "start": "02:00", "end": "03:00"}]}, "[] are no days of the week"),
+        ({"fleet": ["b"]}, "'a' is not in the fleet; add it"),
+    ],
+)
+def test_refuses_a_bad_configuration(program, monkeypatch, capsys, change, said):
+    Path(program.CONFIG).write_text(json.dumps({**config(), **change}))
+    monkeypatch.setattr(program.subprocess, "run", lambda *_given, **_more: pytest.fail("something was run"))
+    monkeypatch.setattr(sys, "argv", ["xmpp-updates"])
+    assert program.main() == 1
+    error = capsys.readouterr().err
+    assert said in error and "nothing is done" in error
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", "{}"])
+def test_a_broken_configuration_does_nothing(program, monkeypatch, capsys, text):
+    if text is not None:
+        Path(program.CONFIG).write_text(text)
+    monkeypatch.setattr(program.subprocess, "run", lambda *_given, **_more: pytest.fail("something was run"))
+    monkeypatch.setattr(sys, "argv", ["xmpp-updates"])
+    assert program.main() == 1
+    assert "nothing is done" in capsys.readouterr().err
+
+
+class Machine:
+    """Answers as the machine's programs do, records what is run, and has a clock that passes by sleeping only."""
+
+    def __init__(self, program, monkeypatch, now, pending=(), security=(), kernel="1", mirror=True, services=()):
+        self.program, self.now, self.ran = program, now, []
+        self.pending, self.security, self.mirror, self.services = list(pending), set(security), mirror, list(services)
+        self.kernel, self.upgrade_error, self.announced, self.alarms = kernel, None, [], []
+        self.busy = lambda: False
+        monkeypatch.setattr(program, "run", self.run)
+        monkeypatch.setattr(program.time, "time", lambda: self.now)
+        monkeypatch.setattr(program.time, "sleep", self.sleep)
+        monkeypatch.setattr(program, "wall", clock_of("UTC"))
+        monkeypatch.setattr(program.permitted, "__defaults__", (program.wall,))
+        monkeypatch.setattr(program.next_moment, "__defaults__", (program.wall,))
+        monkeypatch.setattr(program.week_profile, "__defaults__", (program.wall,))
+        monkeypatch.setattr(program, "of_security", lambda names: [name for name in names if name in self.security])
+        monkeypatch.setattr(program, "upgrade", self.upgrade)
+        monkeypatch.setattr(program, "dpkg_is_busy", lambda: self.busy())
+        monkeypatch.setattr(program.subprocess, "run", self.alarm)
+        Path(program.ANNOUNCE).mkdir()
+        Path(program.ALARM).touch()
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def upgrade(self, still_open):
+        assert still_open()
+        self.ran.append("upgrade")
+        if not self.upgrade_error:
+            self.pending = []
+        return self.upgrade_error
+
+    def alarm(self, command, **options):
+        self.alarms.append((" ".join(command[1:]), options.get("input")))
+        return subprocess.CompletedProcess(command, 0)
+
+    def run(self, command, _seconds=0, env=None):
+        words = " ".join(command)
+        name = words.rsplit("/", 1)[-1] if command[0].startswith("/") else words
+        if name.startswith("needrestart -b -k"):
+            return 0, f"NEEDRESTART-KCUR: 6.1\nNEEDRESTART-KEXP: 6.12\nNEEDRESTART-KSTA: {self.kernel}\n"
+        if name.startswith("needrestart -b -l"):
+            return 0, "".join(f"NEEDRESTART-SVC: {service}\n" for service in self.services)
+        if "--dry-run" in words:
+            listed = f"Packages that will be upgraded: {' '.join(self.pending)}\n" if self.pending else ""
+            return 0, listed or "No packages found that can be upgraded unattended\n"
+        self.ran.append(words)
+        if words.startswith("apt-get update"):
+            return (0, "") if self.mirror else (100, "E: Failed to fetch\n")
+        if words.startswith("run-parts"):
+            self.announced.append((self.now, words))
+        if "needrestart -r a" in words:
+            self.services = []
+        return 0, ""
+
+    def ticks(self, count, **given):
+        """Lets the timer fire, every five minutes."""
+        read = self.program.read_config(json.dumps(config(**given)))
+        reboots = []
+        for _number in range(count):
+            before = len(self.ran)
+            start = self.now
+            self.program.tick(read, self.program.load_state())
+            for words in self.ran[before:]:
+                if words.endswith("systemctl reboot"):
+                    reboots.append(self.now)
+            self.now = max(start + 300, -(-self.now // 300) * 300)
+        return reboots
+
+    def did(self, part):
+        return sum(part in words for words in self.ran)
+
+
+def test_a_day_and_a_night(program, monkeypatch):
+    machine = Machine(
+        program, monkeypatch, at("2026-11-25T09:00"), pending=["libc6", "prosody"], services=["nginx.service"]
+    )
+    assert machine.ticks(203) == []  # until 01:55
+    assert machine.did("upgrade") == 0 and machine.did("needrestart -r") == 0 and machine.did("apt-get update") == 2
+    machine.kernel = "3"
+    reboots = machine.ticks(36)
+    assert machine.did("upgrade") == 1 and machine.did("needrestart -r") == 1
+    assert [datetime.datetime.fromtimestamp(moment, UTC).isoformat()[:16] for moment in reboots[:1]] == [
+        "2026-11-26T02:05"
+    ]
+    ((told, words), *_more) = machine.announced
+    assert reboots[0] - told == 300
+    assert words == f"run-parts --report --arg=Back soon, in 5 minutes. {program.ANNOUNCE}"
+
+
+def test_nothing_without_need(program, monkeypatch):
+    machine = Machine(program, monkeypatch, at("2026-11-25T02:00"))
+    assert machine.ticks(36) == []
+    # An upgrade is tried once a day, since the lists may be older than what there is.
+    assert machine.did("upgrade") == 1 and machine.did("needrestart -r") == 0 and not machine.announced
+
+
+def test_outside_the_window_with_a_reboot_required(program, monkeypatch, capsys):
+    machine = Machine(program, monkeypatch, at("2026-11-25T09:02"), security=["libc6"])
+    Path(program.REQUIRED).touch()
+    os.utime(program.REQUIRED, (machine.now - 3600, machine.now - 3600))
+    Path(program.PACKAGES).write_text("linux-image\nlibc6\nlinux-image\n")
+    assert machine.ticks(12) == []
+    assert not machine.announced
+    Path(program.CONFIG).write_text(json.dumps(config(fleet=["a", "b"])))
+    monkeypatch.setattr(sys, "argv", ["xmpp-updates", "--explain"])
+    assert program.main() == 0
+    said = capsys.readouterr().out
+    print(said)
+    assert "outside the windows: every day 02:00-05:00." in said
+    assert "This host is number 1 of 2: every 2.5 hours it is its turn." in said
+    assert ", important (" in said and "is there, from libc6, linux-image)" in said
+    assert "It happens Thu 2026-11-26 0" in said and "Who is connected is told 5 minutes before." in said
+
+
+def test_waits_for_dpkg_but_not_beyond_the_window(program, monkeypatch):
+    machine = Machine(program, monkeypatch, at("2026-11-25T02:00"), kernel="3")
+    machine.busy = lambda: machine.now < at("2026-11-25T04:20")
+    assert machine.ticks(36)[0] == at("2026-11-25T04:25")
+
+
+def test_the_clock_is_read_again_at_the_last_moment(program, monkeypatch):
+    """A sleep that lasts too long, as of a suspended machine, ends outside, and nothing is rebooted."""
+    machine = Machine(program, monkeypatch, at("2026-11-25T02:00"), kernel="3")
+    monkeypatch.setattr(program.time, "sleep", lambda seconds: machine.sleep(3 * 3600))
+    assert machine.ticks(1) == []
+    assert len(machine.announced) == 1
+    # dpkg began meanwhile.
+    machine.now = at("2026-11-26T02:00")
+    monkeypatch.setattr(program.time, "sleep", machine.sleep)
+    machine.busy = lambda: bool(machine.announced[1:])
+    assert machine.ticks(1) == [] and len(machine.announced) == 2
+
+
+def test_tells_of_an_upgrade_that_fails_and_of_a_mirror_that_is_away(program, monkeypatch):
+    machine = Machine(program, monkeypatch, at("2026-11-25T02:00"), pending=["libc6"])
+    machine.upgrade_error = "unattended-upgrade ended with 1:\nthe reason"
+    machine.ticks(1)
+    assert machine.alarms == [("updates: an upgrade has failed", "unattended-upgrade ended with 1:\nthe reason\n")]
+    machine.upgrade_error = None
+    machine.ticks(24 * 12)
+    assert machine.alarms[-1] == ("--over updates: an upgrade has failed", None)
+    assert json.loads(Path(program.STATE).read_text())["problems"] == {}
+    machine.alarms, machine.mirror = [], False
+    machine.ticks(24 * 12 * 2)
+    assert machine.alarms == [], "two days without a mirror are none of the operator's business"
+    machine.ticks(24 * 12)
+    assert machine.alarms[0][0] == "updates: the package lists are stale"
+    assert machine.alarms[0][1].startswith("the package lists have not been refreshed since ")
+    machine.mirror = True
+    machine.ticks(24 * 12)
+    assert machine.alarms[-1] == ("--over updates: the package lists are stale", None)
+
+
+def test_what_becomes_important_has_not_waited_before(program, monkeypatch):
+    machine = Machine(program, monkeypatch, at("2026-11-25T09:00"), pending=["a"])
+    days = 24 * 12
+    machine.ticks(days, windows=["sun 03:00-04:00"], deadline=1)
+    first = json.loads(Path(program.STATE).read_text())["upgrade"]
+    machine.pending, machine.security = ["a", "b"], {"b"}
+    machine.ticks(days // 2, windows=["sun 03:00-04:00"], deadline=1)
+    second = json.loads(Path(program.STATE).read_text())["upgrade"]
+    assert (first["important"], second["important"]) == (False, True)
+    assert second["since"] > first["since"] and machine.did("upgrade") == 0
+    machine.ticks(days * 3 // 2, windows=["sun 03:00-04:00"], deadline=1)
+    assert machine.did("upgrade") == 1
+
+
+def test_sees_who_holds_the_lock_of_dpkg(program):
+    assert not program.dpkg_is_busy()
+    Path(program.DPKG_LOCK).touch()
+    assert not program.dpkg_is_busy()
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import fcntl, sys; f = open(sys.argv[1], 'r+b'); fcntl.lockf(f, fcntl.LOCK_EX);"
+            "print('held', flush=True); sys.stdin.read()",
+            program.DPKG_LOCK,
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout.readline() == "held\n"
+    assert program.dpkg_is_busy()
+    holder.communicate()
+    assert not program.dpkg_is_busy()
