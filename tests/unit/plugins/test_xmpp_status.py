@@ -1,0 +1,259 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The self-test of a host, loaded from where the role keeps it: what it makes of what programs and peers answer."""
+
+import importlib.machinery
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).parents[3] / "roles/status/templates/usr/local/sbin/xmpp-status"
+CONFIG = {
+    **{"host": "a.test", "address": "127.0.0.1", "dns_server": "127.0.0.1", "verify": False, "ca": "", "updates": ""},
+    **{key: [] for key in ("units", "ports", "stun", "pages", "zones", "certificates", "commands", "disks", "states")},
+    **{"disk_warn_percent": 15, "disk_fail_percent": 5},
+}
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader = importlib.machinery.SourceFileLoader("xmpp_status", str(PROGRAM))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("xmpp_status", loader))
+    loader.exec_module(module)
+    for name in ("CONFIG", "STATE", "ALARM"):
+        monkeypatch.setattr(module, name, str(tmp_path / name))
+    return module
+
+
+def outcome(program, check, argument, **config):
+    """Level and words of one check."""
+    try:
+        return "ok", check({**CONFIG, **config}, argument)
+    except program.Doubtful as error:
+        return "warns", str(error)
+    except program.Wrong as error:
+        return "fails", str(error)
+
+
+def answers(program, monkeypatch, text):
+    monkeypatch.setattr(program, "run", lambda *_command: text)
+
+
+def dig(days, status="NOERROR", signed=True):
+    end = time.strftime("%Y%m%d%H%M%S", time.gmtime(time.time() + days * 86400))
+    name = "_xmpp-client._tcp.a.test. 3600 IN"
+    lines = [f";; ->>HEADER<<- opcode: QUERY, status: {status}, id: 1", f"{name} SRV 0 5 5222 h.a.test."]
+    lines += [f"{name} RRSIG SRV 13 4 3600 {end} 20260101000000 1 a.test. c2ln"] if signed else []
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "said"),
+    [
+        (dig(14), "ok", "answers, signed for 14 days"),
+        (dig(0.5), "warns", "its signatures expire in 12 hours, and are not renewed"),
+        (dig(-1), "fails", "its signatures have been expired since "),
+        (dig(14, signed=False), "fails", "its records are not signed"),
+        (dig(14, status="SERVFAIL"), "fails", "_xmpp-client._tcp.a.test SRV: SERVFAIL, and no record"),
+        (";; status: NOERROR, id: 1", "fails", "_xmpp-client._tcp.a.test SRV: NOERROR, and no record"),
+        ("", "fails", "_xmpp-client._tcp.a.test SRV: no answer, and no record"),
+    ],
+)
+def test_zones(program, monkeypatch, text, level, said):
+    answers(program, monkeypatch, text)
+    found = outcome(program, program.check_zone, "a.test")
+    assert found[0] == level and found[1].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "said"),
+    [
+        ("LoadState=loaded\nActiveState=active\nSubState=running\nResult=success\n", "ok", "active (running)"),
+        (
+            "LoadState=loaded\nActiveState=failed\nSubState=failed\nResult=oom-kill\n",
+            "fails",
+            "failed (failed, oom-kill)",
+        ),
+        ("LoadState=not-found\nActiveState=inactive\n", "fails", "it is not-found"),
+        ("", "fails", "it is None"),
+    ],
+)
+def test_units(program, monkeypatch, text, level, said):
+    answers(program, monkeypatch, text)
+    assert outcome(program, program.check_unit, "a.service") == (level, said)
+
+
+@pytest.mark.parametrize(
+    ("days", "level", "said"),
+    [
+        (60, "ok", "valid for 60 days"),
+        (5, "warns", "it expires in 5 days, and is not renewed"),
+        (-3, "fails", "it has been"),
+    ],
+)
+def test_certificates(program, monkeypatch, days, level, said):
+    answers(
+        program, monkeypatch, time.strftime("notAfter=%Y-%m-%d %H:%M:%SZ\n", time.gmtime(time.time() + days * 86400))
+    )
+    found = outcome(program, program.check_certificate, {"path": "/c.pem", "days": 20})
+    assert found[0] == level and found[1].startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("free", "inodes", "level", "said"),
+    [
+        (50, 60, "ok", "50 % of its space are free"),
+        (50, 14, "warns", "14 % of its inodes are free"),
+        (4, 60, "fails", "4 % of its space are free"),
+    ],
+)
+def test_disks(program, monkeypatch, free, inodes, level, said):
+    shape = os.statvfs_result((1, 1, 100, free, free, 100, inodes, inodes, 0, 255))
+    monkeypatch.setattr(program.os, "statvfs", lambda _path: shape)
+    assert outcome(program, program.check_disk, "/") == (level, said)
+
+
+def test_states(program, tmp_path):
+    path = tmp_path / "state.json"
+    state = {"name": "backup", "path": str(path), "key": "last_success", "hours": 50, "do": "x"}
+    # A backup that nobody has set up is not missed.
+    assert [
+        item["subject"] for item in program.look({**CONFIG, "states": [state]}, False) if "backup" in item["subject"]
+    ] == []
+    for content, level, said in [
+        ({"last_success": time.time() - 7200}, "ok", "2 hours ago"),
+        ({"last_success": time.time() - 72 * 3600}, "fails", "the last success was 3 days ago"),
+        ({"last_success": None}, "warns", "no last_success yet"),
+    ]:
+        path.write_text(json.dumps(content))
+        assert outcome(program, program.check_state, state) == (level, said)
+    path.write_text("{")
+    assert outcome(program, program.check_state, state)[0] == "fails"
+
+
+def test_updates(program, tmp_path):
+    path = tmp_path / "state.json"
+    good = {"problems": {}, "upgrade": None, "restarts": [], "reboot": None, "refreshed": time.time() - 7200}
+    for change, level, said in [
+        ({}, "ok", "lists of 2 hours ago"),
+        (
+            {"reboot": {"why": "x"}, "restarts": ["a"]},
+            "ok",
+            "1 services wait for their restart; a reboot is needed; lists of",
+        ),
+        ({"problems": {"upgrade": "it ended with 1:\nfor a reason"}}, "fails", "it ended with 1:"),
+    ]:
+        path.write_text(json.dumps({**good, **change}))
+        found = outcome(program, program.check_updates, str(path))
+        assert found[0] == level and found[1].startswith(said)
+    os.utime(path, (time.time() - 3 * 3600, time.time() - 3 * 3600))
+    assert outcome(program, program.check_updates, str(path)) == ("fails", "it last ran 3 hours ago")
+    assert outcome(program, program.check_updates, str(tmp_path / "none")) == ("warns", "it has not run yet")
+
+
+@pytest.mark.parametrize(
+    ("features", "said"),
+    [
+        (b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls>", None),
+        (b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", "it does not insist on encryption"),
+        (
+            b"<starttls><required/></starttls><mechanisms><mechanism>PLAIN</mechanism></mechanisms>",
+            "it does not insist",
+        ),
+        (b"<starttls><required/></starttls><auth xmlns='http://jabber.org/features/iq-auth'/>", "it does not insist"),
+        (b"<starttls><required/></starttls><dialback xmlns='urn:xmpp:features:dialback'/>", "it does not insist"),
+        (b"<mechanisms/>", "it offers no STARTTLS"),
+        (None, "it hangs up before TLS"),
+    ],
+)
+def test_login_ports_insist_on_encryption(program, features, said):
+    ours, theirs = socket.socketpair()
+
+    def peer():
+        theirs.recv(4096)
+        if features is None:
+            theirs.close()
+            return
+        theirs.sendall(b"<stream:features>" + features + b"</stream:features>")
+        if theirs.recv(4096):
+            theirs.sendall(b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+
+    thread = threading.Thread(target=peer)
+    thread.start()
+    try:
+        if said is None:
+            program.start_tls(ours, "a.test", "jabber:client")
+        else:
+            with pytest.raises(program.Wrong, match=said):
+                program.start_tls(ours, "a.test", "jabber:client")
+    finally:
+        ours.close()
+        thread.join()
+        theirs.close()
+
+
+def test_a_check_that_breaks_is_a_failure_and_stops_no_other(program, monkeypatch, capsys):
+    monkeypatch.setattr(program, "check_disk", lambda *_given: 1 / 0)
+    monkeypatch.setattr(program, "check_failed", lambda *_given: "none has failed")
+    monkeypatch.setattr(program, "check_command", lambda _config, command: command["name"])
+    Path(program.CONFIG).write_text(
+        json.dumps({**CONFIG, "disks": ["/"], "commands": [{"name": "modules", "argv": ["true"]}]})
+    )
+    monkeypatch.setattr(sys, "argv", ["xmpp-status"])
+    assert program.main() == 2
+    lines = capsys.readouterr().out.splitlines()
+    print(*lines, sep="\n")
+    assert lines[0].startswith("a.test: 1 of 3 checks fail, 0 warn. 20")
+    # What matters is first, and says what to type.
+    assert lines[1].startswith("FAILS disk /") and "it could not be checked: ZeroDivisionError" in lines[1]
+    assert lines[2].strip().startswith("type: du -xh") and len(lines) == 5
+
+
+def test_tells_of_each_failure_and_when_it_is_over(program, monkeypatch):
+    told = []
+
+    def run(command, **options):
+        told.append((" ".join(command[1:]), options["input"]))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(program.subprocess, "run", run)
+    Path(program.ALARM).touch()
+
+    def found(*failing):
+        return [
+            {"subject": name, "level": "fails" if name in failing else "ok", "text": "it is", "do": "x"}
+            for name in "abc"
+        ]
+
+    program.record(found("a", "b"), 1)
+    program.record(found("b"), 2)
+    program.record(found(), 3)
+    print(*told, sep="\n")
+    assert told == [
+        ("status: a", "it is\nWhat to type: x\n"),
+        ("status: b", "it is\nWhat to type: x\n"),
+        ("status: b", "it is\nWhat to type: x\n"),
+        ("--over status: a", ""),
+        ("--over status: b", ""),
+    ]
+    state = json.loads(Path(program.STATE).read_text())
+    assert state["ok"] and state["time"] == 3 and Path(program.STATE).stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("text", [None, "{"])
+def test_without_configuration_it_fails(program, monkeypatch, capsys, text):
+    if text is not None:
+        Path(program.CONFIG).write_text(text)
+    monkeypatch.setattr(sys, "argv", ["xmpp-status"])
+    assert program.main() == 2
+    assert "run the playbook, which writes it" in capsys.readouterr().err
