@@ -22,9 +22,7 @@ GRAPHS = {
     "nginx_": ("requests", "statuses"),
     "tls_": ("days",),
     "updates_": ("pending", "age"),
-    "backup_": ("age", "size"),
-    "status_": ("failing",),
-    "firewall_": ("accepted", "dropped", "outgoing"),
+    "firewall_": ("accepted", "dropped", "egress"),
 }
 PROGRAMS = {family + graph: OURS + family for family, graphs in GRAPHS.items() for graph in graphs}
 # What munin-node itself takes for the name of a plugin (Munin::Node::Service).

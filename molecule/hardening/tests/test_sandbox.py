@@ -1,0 +1,104 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a daemon that was taken over could do: a program in its place, in its sandbox, as its user, tries.
+
+Settings are not looked at: systemd passes over what it cannot do.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+KEYS = {
+    "certificate": "/etc/ssl/xmpp/{domain}/privkey.pem",
+    "zone": "/var/lib/bind/keys",
+    "accounts": "/var/lib/prosody/prosody.sqlite",
+    "turn": "/etc/xmpp/turn.secret",
+    "databases": "/var/lib/postgresql/{postgresql}/main",
+    "ssh": "/etc/ssh/ssh_host_ed25519_key",
+    "passwords": "/etc/shadow",
+}
+# What each daemon may write, and which keys it may read.
+DAEMONS = {
+    "prosody.service": (["/var/lib/prosody", "/run/prosody"], ["certificate", "turn", "accounts"]),
+    "named.service": (["/var/lib/bind/keys", "/var/cache/bind", "/run/named"], ["zone"]),
+    "nginx.service": (["/run/nginx"], ["certificate"]),
+    "coturn.service": (["/run/coturn"], ["certificate", "turn"]),
+    "munin-node.service": (["/var/lib/munin-node"], ["certificate", "zone", "accounts", "turn", "databases"]),
+    "postgresql@.service": (["/var/lib/postgresql", "/run/postgresql"], ["databases"]),
+    "chrony.service": (["/var/lib/chrony", "/run/chrony"], []),
+}
+NOBODY = ["/usr", "/etc", "/boot", "/usr/local/sbin", "/etc/systemd/system", "/var/lib", "/var/log", "/opt"]
+
+
+@pytest.fixture
+def probe(host, release):
+    """Run the probe as a service with all that systemd knows of a daemon but its commands."""
+    version = {"trixie": "17", "bookworm": "15"}[release]
+
+    def run(unit: str, **wanted: object) -> dict:
+        unit = unit.replace("@.", f"@{version}-main.")
+        # As systemd has put it together, with the drop-ins in their order.
+        text = (
+            (host.out(f"systemctl cat {unit}") + "\n").replace("%i", f"{version}-main").replace("%I", f"{version}/main")
+        )
+        text = re.sub(
+            r"^(Exec\w+|Type|PIDFile|Restart\w*|OnFailure|EnvironmentFile|User\b|Group\b)=.*\n", "", text, flags=re.M
+        )
+        shown = host.out(f"systemctl show -P User -P Group {unit}").splitlines()
+        user, group = (shown + ["", ""])[:2]
+        argument = json.dumps(json.dumps({"own": "", **wanted}).replace("%", "%%"))
+        text += (
+            f"\n[Service]\nType=oneshot\nUser={user}\nGroup={group}\nExecStart=/usr/local/libexec/probe {argument}\n"
+        )
+        host.out("sh -c 'cat > /run/systemd/system/probe.service'", stdin=text)
+        host.out("sh -c 'systemctl daemon-reload; systemctl reset-failed probe.service 2>/dev/null; true'")
+        cursor = host.out("journalctl -n 0 --show-cursor -q").rpartition("cursor: ")[2]
+        host.run("systemctl start probe.service")
+        said = host.out(f"journalctl -u probe.service -o cat -q --after-cursor '{cursor}'")
+        answers = [line for line in said.splitlines() if line.startswith("{")]
+        assert answers, said
+        return json.loads(answers[-1])
+
+    yield run
+    host.run("sh -c 'rm -f /run/systemd/system/probe.service; systemctl daemon-reload'")
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_it_can_do_nothing_else(host, release, probe, daemon):
+    writes, reads = DAEMONS[daemon]
+    domain = host.out("ls /etc/ssl/xmpp")
+    version = {"trixie": "17", "bookworm": "15"}[release]
+    keys = {name: path.format(domain=domain, postgresql=version) for name, path in KEYS.items()}
+    host.out("sh -c 'mkdir -p /home/somebody && chmod 755 /home/somebody && echo x >/home/somebody/letter'")
+    host.out(
+        "sh -c 'cd /var/lib/prosody; test -s prosody.sqlite || { echo x >prosody.sqlite; chmod 600 prosody.sqlite; "
+        "chown prosody:prosody prosody.sqlite; }'"
+    )
+    answer = probe(daemon, write=NOBODY + writes, read=[*keys.values(), "/home/somebody/letter", "/root"])
+    print(f"{daemon} on {release}: {answer}")
+    assert [path for path in NOBODY if answer["write"][path] is True] == []
+    assert [path for path in writes if answer["write"][path] is not True] == []
+    assert [name for name, path in keys.items() if answer["read"][path] is True and name not in reads] == []
+    assert answer["read"]["/home/somebody/letter"] is not True
+    assert answer["read"]["/root"] is not True
+    for what in ("raw socket", "packet socket", "mount", "namespace", "memory to write and run"):
+        assert answer[what] is not True, what
+    assert answer["no_new_privileges"] == "1"
+
+
+def test_the_probe_can_see_what_is_open(host, probe):
+    """Without a sandbox the same program can do all of it: what is refused above is the sandbox's doing."""
+    host.out("sh -c 'mkdir -p /home/somebody && echo x >/home/somebody/letter'")
+    host.out(
+        "sh -c 'printf \"[Service]\\nExecStart=/bin/true\\n\" > /run/systemd/system/open.service; systemctl daemon-reload'"
+    )
+    answer = probe("open.service", write=NOBODY, read=["/home/somebody/letter", "/root", "/etc/shadow"])
+    print(answer)
+    assert {*answer["write"].values(), *answer["read"].values()} == {True}
+    for what in ("mount", "namespace", "memory to write and run"):
+        assert answer[what] is True, what

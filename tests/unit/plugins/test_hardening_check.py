@@ -1,0 +1,102 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program on the host that tells what has changed, loaded from where the role keeps it."""
+
+import importlib.machinery
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).parents[3] / "roles/hardening/templates/usr/local/libexec/hardening-check"
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader = importlib.machinery.SourceFileLoader("hardening_check", str(PROGRAM))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("hardening_check", loader))
+    loader.exec_module(module)
+    for name in ("STATE", "DATABASE", "ALARM"):
+        monkeypatch.setattr(module, name, str(tmp_path / name))
+    return module
+
+
+SUMS = {"/usr/bin/true": "good", "/usr/bin/false": "good", "/usr/share/doc/x/copyright": "good"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "flags", "checksum", "told"),
+    [
+        pytest.param("changed", "/usr/bin/true", "f > ...     H..    ", "good", False, id="an upgrade"),
+        pytest.param("changed", "/usr/bin/true", "f > ...     H..    ", "other", True, id="not the package's"),
+        pytest.param("changed", "/usr/bin/true", "f = p..     ...    ", "good", True, id="setuid"),
+        pytest.param("changed", "/usr/bin/true", "f > .u.     H..    ", "good", True, id="another owner"),
+        pytest.param("added", "/usr/bin/false", "f+++++", "good", False, id="a new package"),
+        pytest.param("added", "/usr/bin/false", "f+++++", None, True, id="cannot be read"),
+        pytest.param("added", "/usr/bin/evil", "f+++++", None, True, id="nobody's program"),
+        pytest.param("added", "/usr/local/bin/evil", "f+++++", None, True, id="the operator's or an intruder's"),
+        pytest.param("added", "/etc/cron.d/evil", "f+++++", None, True, id="configuration"),
+        pytest.param("removed", "/usr/bin/gone", "f-----", None, False, id="no package has it any more"),
+        pytest.param("removed", "/usr/bin/true", "f-----", None, True, id="its package still has it"),
+        pytest.param("removed", "/etc/nftables.conf", "f-----", None, True, id="configuration that is gone"),
+        pytest.param("removed", "/usr/local/sbin/mine", "f-----", None, True, id="the operator's that is gone"),
+        pytest.param("added", "/usr/share/new", "d+++++", None, False, id="a folder of packages"),
+        pytest.param("changed", "/usr/share", "d = p..     ...    ", None, True, id="a folder that all can write to"),
+    ],
+)
+def test_what_packages_explain(program, kind, path, flags, checksum, told):
+    lines = program.unexplained({kind: {path: flags}}, SUMS, lambda _path: checksum)
+    assert [line.split()[:2] for line in lines] == ([[f"{kind}:", path]] if told else [])
+
+
+def test_paths_of_before_usr_was_merged(program, tmp_path):
+    (tmp_path / "a.md5sums").write_text("d1  bin/ls\nd2  usr/share/a b\nd3  lib64/ld.so\n")
+    (tmp_path / "a.list").write_text("/bin/ls\n")
+    assert program.package_sums(tmp_path) == {"/usr/bin/ls": "d1", "/usr/share/a b": "d2", "/usr/lib64/ld.so": "d3"}
+
+
+def test_what_is_no_trace(program):
+    text = (
+        "eth0: PACKET SNIFFER(/usr/sbin/x[4711])\neth0: PACKET SNIFFER(/usr/sbin/x[4712])\n"
+        "\nWARNING: The following suspicious files and directories were found:\n"
+        "/usr/lib/x/.ignore [From Debian package: x]\n"
+        "\nWARNING: chkdirs: Possible LKM Trojan installed (or chkdirs failed):\n"
+        "chkdirs: WARNING: Skipping unsupported filesystem (overlayfs): /usr/bin/\n"
+    )
+    assert program.traces(text) == ["eth0: PACKET SNIFFER(/usr/sbin/x[N])"]
+    assert program.traces(text.replace(" [From Debian package: x]", ""))[1:] == [
+        "WARNING: The following suspicious files and directories were found:",
+        "/usr/lib/x/.ignore",
+    ]
+
+
+@pytest.mark.parametrize("what", ["files", "rootkits"])
+@pytest.mark.parametrize(
+    ("first", "lines", "status"), [(True, [], "first"), (False, [], "clean"), (False, ["added: /etc/x"], "found")]
+)
+def test_the_state_says_how_it_went(program, monkeypatch, tmp_path, what, first, lines, status, capsys):
+    monkeypatch.setattr(program, f"check_{what}", lambda: (first, lines))
+    assert program.main([what]) == 0
+    state = json.loads((tmp_path / "STATE" / f"{what}.json").read_text())
+    assert (state["status"], state["found"]) == (status, len(lines))
+    assert "".join(lines) in capsys.readouterr().out
+
+
+def test_a_check_that_fails_is_no_clean_one(program, monkeypatch, tmp_path, capsys):
+    def fail():
+        raise RuntimeError("aide ended with 18: no space left")
+
+    monkeypatch.setattr(program, "check_files", fail)
+    assert program.main(["files"]) == 1
+    assert json.loads((tmp_path / "STATE/files.json").read_text())["status"] == "failed"
+    assert "no space left" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["everything"], ["files", "rootkits"]])
+def test_wrong_arguments(program, arguments, capsys):
+    assert program.main(arguments) == 2
+    assert "usage" in capsys.readouterr().err
