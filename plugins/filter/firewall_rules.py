@@ -38,8 +38,8 @@ options:
   limits:
     description:
       - Rule's name (V(ssh), V(client), V(server), V(web), V(dns_tcp), V(dns_udp), V(proxy), V(turn_tcp), V(turn_udp),
-        V(turn_relay), V(turns)) to its C(rate) (new connections per second and source) and C(burst), in place of the
-        default ones.
+        V(turn_relay), V(turns)) to its C(rate) (new connections per second and source), C(burst) and C(connections) (at
+        the same time, of one source), in place of the default ones.
     type: dict
     default: {}
 seealso:
@@ -74,6 +74,9 @@ _value:
       type: int
     burst:
       description: New connections that one source may open at once.
+      type: int
+    connections:
+      description: Connections that one source may have at the same time; 0 for any number.
       type: int
     sources:
       description: Networks in CIDR form that may connect. Empty for any.

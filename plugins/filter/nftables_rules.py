@@ -20,12 +20,19 @@ description:
   - The table's own chain must accept established connections before these rules, and drop what they do not accept.
   - Every value is checked, so that none can add a statement. The message of an error names the rule and the key.
   - See nft(8), "dynamic sets" and "limit".
+positional: abuse
 options:
   _input:
     description: The rules, with unique names.
     type: list
     elements: dict
     required: true
+  abuse:
+    description:
+      - Whether a source that is beyond the limit of a TCP rule, but that of the name V(ssh), is noted in the sets C(abuse_v4) and
+        C(abuse_v6), which the table has to have.
+    type: bool
+    default: false
 seealso:
   - plugin: magicbroccoli.xmpp.firewall_rules
     plugin_type: filter
@@ -41,7 +48,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Three lists of lines.
+  description: Four lists of lines.
   type: dict
   contains:
     counters:
@@ -52,16 +59,20 @@ _value:
       description: Declarations of the sets in which sources are counted, to stand in the table before its chains.
       type: list
       elements: str
+    ssh:
+      description: The rule of the name C(ssh), to stand in the chain of the hook C(input), before what shuts sources out.
+      type: list
+      elements: str
     rules:
-      description: The rules, to stand in the chain of the hook C(input).
+      description: The others, to stand after it.
       type: list
       elements: str
 """
 
 
-def nftables_rules(rules):
+def nftables_rules(rules, abuse=False):
     try:
-        return firewall.nftables_rules(rules)
+        return firewall.nftables_rules(rules, abuse)
     except ValueError as error:
         raise AnsibleFilterError(f"nftables_rules: {error}") from error
 

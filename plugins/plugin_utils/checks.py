@@ -373,6 +373,18 @@ def crypt_hash(value):
     return str(value)
 
 
+def ssh_public_key(value):
+    """A public key as in authorized_keys, without options (sshd(8))."""
+    text(value, "a public ssh key", "ssh-ed25519 AAAA… master")
+    if not re.fullmatch(
+        r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-[a-z0-9-]+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/=]{40,}( [ -~]*)?", str(value)
+    ):
+        raise ValueError(
+            f"{str(value)[:40]!r} is not a public ssh key; write one line of a file *.pub, for example 'ssh-ed25519 AAAA… master'"
+        )
+    return str(value)
+
+
 def munin_level(value):
     """The levels of graphs (munin.conf(5))."""
     if not isinstance(value, Mapping):
@@ -829,6 +841,7 @@ FORMATS = {
     "munin_certificate_ports": list_of(certificate_port, "ports", "[{'port': 443}]"),
     "munin_hostname": host_name,
     "munin_levels": munin_level,
+    "munin_ssh_keys": list_of(ssh_public_key, "public ssh keys", "['ssh-ed25519 AAAA… master']"),
     "nginx_munin_password_hash": or_empty(crypt_hash),
     "mail_relay": or_empty(host_name),
     "mail_port": port,

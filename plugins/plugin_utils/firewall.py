@@ -13,22 +13,40 @@ from collections.abc import Mapping, Sequence
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named
 
-# Service → name, protocol, ports, new connections per second and source, burst. IANA ports; XEP-0368 for direct TLS.
+# Service → name, protocol, ports, new connections per second and source, burst, connections of a source at the same time.
+# IANA ports; XEP-0368 for direct TLS. Behind one address there may be a whole university; UDP has no connections.
 SERVICES = {
-    "client": [("client", "tcp", [5222, 5223], 20, 100)],
-    "server": [("server", "tcp", [5269, 5270], 20, 100)],
-    "web": [("web", "tcp", [80, 443], 50, 200)],
-    "dns": [("dns_tcp", "tcp", [53], 20, 100), ("dns_udp", "udp", [53], 200, 1000)],
-    "proxy": [("proxy", "tcp", [5000], 10, 50)],
+    "client": [("client", "tcp", [5222, 5223], 20, 100, 500)],
+    "server": [("server", "tcp", [5269, 5270], 20, 100, 100)],
+    "web": [("web", "tcp", [80, 443], 50, 200, 500)],
+    "dns": [("dns_tcp", "tcp", [53], 20, 100, 50), ("dns_udp", "udp", [53], 200, 1000, 0)],
+    "proxy": [("proxy", "tcp", [5000], 10, 50, 100)],
     # RFC 8656: relayed packets come in at the dynamic ports, and from anybody.
     "turn": [
-        ("turn_tcp", "tcp", [3478], 20, 100),
-        ("turn_udp", "udp", [3478], 100, 400),
-        ("turn_relay", "udp", ["49152-65535"], 100, 400),
+        ("turn_tcp", "tcp", [3478], 20, 100, 200),
+        ("turn_udp", "udp", [3478], 100, 400, 0),
+        ("turn_relay", "udp", ["49152-65535"], 100, 400, 0),
     ],
-    "turns": [("turns", "tcp", [5349], 20, 100)],
+    "turns": [("turns", "tcp", [5349], 20, 100, 200)],
 }
-KEYS = ("name", "protocol", "ports", "rate", "burst", "sources")
+KEYS = ("name", "protocol", "ports", "rate", "burst", "connections", "sources")
+# Who opens which connections: name, users, protocol, ports, and the ports that they come from. An empty list is any.
+EGRESS = {
+    "always": [
+        ("dns_udp", [], "udp", [53], []),
+        ("dns_tcp", [], "tcp", [53], []),
+        ("apt", ["_apt"], "tcp", [80, 443], []),
+        ("time", ["_chrony", "systemd-timesync"], "udp", [123], []),
+        ("time_nts", ["_chrony"], "tcp", [4460], []),
+        ("dhcp", ["systemd-network"], "udp", [67, 547], []),
+        ("mail", ["mail"], "tcp", [25, 465, 587], []),
+    ],
+    "server": [("prosody", ["prosody"], "tcp", [443, 5269, 5270], [])],
+    # A relay sends to whoever is called, from the ports that it has given away.
+    "turn": [("turn", ["turnserver"], "udp", ["1-65535"], ["49152-65535"])],
+}
+EGRESS_KEYS = ("name", "users", "protocol", "ports", "source_ports", "destinations")
+USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,23}")
 SETS = (("v4", "ipv4_addr", "ip saddr"), ("v6", "ipv6_addr", "ip6 saddr & ffff:ffff:ffff:ffff::"))
 RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
@@ -38,6 +56,19 @@ def _count(value):
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1000000:
         raise ValueError(f"{value!r} is not a count; write a number from 1 to 1000000, for example 20")
     return int(value)
+
+
+def _connections(value):
+    return 0 if value == 0 and not isinstance(value, bool) else _count(value)
+
+
+def _users(value):
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ValueError(f"{value!r} is not a list of users; write for example ['prosody'], or [] for any")
+    for name in value:
+        if not isinstance(name, str) or not USER.fullmatch(name):
+            raise ValueError(f"{name!r} is not a system user; write its name, for example 'prosody'")
+    return [str(name) for name in value]
 
 
 def _sources(value):
@@ -84,6 +115,7 @@ def check_rule(rule):
         "ports": named(f"{name}: ports", _ports, rule.get("ports")),
         "rate": named(f"{name}: rate", _count, rule.get("rate")),
         "burst": named(f"{name}: burst", _count, rule.get("burst")),
+        "connections": named(f"{name}: connections", _connections, rule.get("connections", 0)),
         "sources": named(f"{name}: sources", _sources, rule.get("sources", [])),
     }
 
@@ -95,7 +127,7 @@ def firewall_rules(services, ssh_port=22, ssh_sources=(), limits=None):
     limits = {} if limits is None else limits
     if not isinstance(limits, Mapping):
         raise ValueError(f"limits: {limits!r} is not a dictionary; write for example {{'client': {{'rate': 50}}}}")
-    rows = [("ssh", "tcp", [named("ssh_port", checks.port, ssh_port)], 1, 20)]
+    rows = [("ssh", "tcp", [named("ssh_port", checks.port, ssh_port)], 1, 20, 50)]
     for service in dict.fromkeys(services):
         if service not in SERVICES:
             raise ValueError(f"services: {service!r} is not a service; {checks.nearest(service, SERVICES)}")
@@ -104,12 +136,14 @@ def firewall_rules(services, ssh_port=22, ssh_sources=(), limits=None):
     for name, limit in limits.items():
         if name not in names:
             raise ValueError(f"limits: {name!r} is not one of the rules; {checks.nearest(name, names)}")
-        if not isinstance(limit, Mapping) or not set(limit) <= {"rate", "burst"}:
-            raise ValueError(f"limits.{name}: {limit!r} is not a limit; write rate, burst or both, as {{'rate': 50}}")
+        if not isinstance(limit, Mapping) or not set(limit) <= {"rate", "burst", "connections"}:
+            raise ValueError(
+                f"limits.{name}: {limit!r} is not a limit; write rate, burst or connections, as {{'rate': 50}}"
+            )
     rules = []
-    for name, protocol, ports, rate, burst in rows:
+    for name, protocol, ports, rate, burst, connections in rows:
         sources = named("ssh_sources", _sources, ssh_sources) if name == "ssh" else []
-        limit = {"rate": rate, "burst": burst, **limits.get(name, {})}
+        limit = {"rate": rate, "burst": burst, "connections": connections, **limits.get(name, {})}
         rules.append(
             named(
                 "limits", check_rule, {"name": name, "protocol": protocol, "ports": ports, "sources": sources, **limit}
@@ -134,11 +168,15 @@ def _merge_ports(ports):
     return [str(low) if low == high else f"{low}-{high}" for low, high in merged]
 
 
-def nftables_rules(rules):
-    """Returns lines for a table of the family inet: declarations of counters and sets, and the rules of its input chain."""
+def nftables_rules(rules, abuse=False):
+    """Returns lines for a table of the family inet: declarations of counters and sets, and the rules of its input chain.
+
+    With abuse, a source that is beyond the limit of a TCP rule is also noted in the sets abuse_v4 and abuse_v6.
+    """
     if isinstance(rules, (str, Mapping)) or not isinstance(rules, Sequence):
         raise ValueError(f"{rules!r} is not a list of rules; write dictionaries with {', '.join(KEYS)}")
-    counters, sets, lines, seen = [], [], [], set()
+    counters, sets, seen = [], [], set()
+    lines = {"ssh": [], "other": []}
     for number, given in enumerate(rules):
         rule = named(f"rule {number + 1}", check_rule, given)
         name = rule["name"]
@@ -148,17 +186,112 @@ def nftables_rules(rules):
         match = f"{rule['protocol']} dport {_set(_merge_ports(rule['ports']))} ct state new"
         counters += [f"counter accept_{name} {{ }}", f"counter drop_{name} {{ }}"]
         accept, drop = f"counter name accept_{name} accept", f"counter name drop_{name} drop"
+        own = lines["ssh" if name == "ssh" else "other"]
+        noted = abuse and name != "ssh" and rule["protocol"] == "tcp"
         limit = f"limit rate over {rule['rate']}/second burst {rule['burst']} packets"
         # A host has a whole /64 of IPv6 addresses to choose from: that is its source.
         for family, kind, key in SETS:
             sets.append(f"set {name}_{family} {{ type {kind}; size 65535; flags dynamic,timeout; timeout 1m; }}")
-            lines.append(f"{match} update @{name}_{family} {{ {key} {limit} }} {drop}")
+            note = f"update @abuse_{family} {{ {key} }} " if noted else ""
+            own.append(f"{match} update @{name}_{family} {{ {key} {limit} }} {note}{drop}")
+            if rule["connections"]:
+                sets.append(f"set {name}_open_{family} {{ type {kind}; size 65535; flags dynamic; }}")
+                count = f"ct count over {rule['connections']}"
+                own.append(f"{match} add @{name}_open_{family} {{ {key} {count} }} {drop}")
         if rule["sources"]:
             networks = [ipaddress.ip_network(source) for source in rule["sources"]]
             for version, key in ((4, "ip saddr"), (6, "ip6 saddr")):
-                own = list(ipaddress.collapse_addresses(item for item in networks if item.version == version))
-                if own:
-                    lines.append(f"{key} {_set(own)} {match} {accept}")
+                places = list(ipaddress.collapse_addresses(item for item in networks if item.version == version))
+                if places:
+                    own.append(f"{key} {_set(places)} {match} {accept}")
         else:
-            lines.append(f"{match} {accept}")
-    return {"counters": counters, "sets": sets, "rules": lines}
+            own.append(f"{match} {accept}")
+    return {"counters": counters, "sets": sets, "ssh": lines["ssh"], "rules": lines["other"]}
+
+
+def blocked_sets(networks):
+    """Returns the elements of the sets of blocked sources, IPv4 and IPv6."""
+    found = [ipaddress.ip_network(network) for network in _sources(networks)]
+    return {
+        f"v{version}": [
+            str(network) for network in ipaddress.collapse_addresses(item for item in found if item.version == version)
+        ]
+        for version in (4, 6)
+    }
+
+
+def egress_rules(services):
+    """Returns what a host that offers these services has to reach, and as whom."""
+    if isinstance(services, str) or not isinstance(services, Sequence):
+        raise ValueError(f"services: {services!r} is not a list; write for example ['client', 'server']")
+    rows = list(EGRESS["always"])
+    for service in dict.fromkeys(services):
+        if service not in SERVICES:
+            raise ValueError(f"services: {service!r} is not a service; {checks.nearest(service, SERVICES)}")
+        rows += EGRESS.get(service, [])
+    return [
+        {
+            "name": name,
+            "users": users,
+            "protocol": protocol,
+            "ports": ports,
+            "source_ports": source_ports,
+            "destinations": [],
+        }
+        for name, users, protocol, ports, source_ports in rows
+    ]
+
+
+def check_egress(rule):
+    """Returns one rule of what goes out with nothing in it that is not checked."""
+    if not isinstance(rule, Mapping):
+        raise ValueError(f"{rule!r} is not a rule; write a dictionary with {', '.join(EGRESS_KEYS)}")
+    for key in rule:
+        if key not in EGRESS_KEYS:
+            raise ValueError(f"{key!r} is not a key of a rule; {checks.nearest(key, EGRESS_KEYS)}")
+    checked = check_rule(
+        {"name": rule.get("name"), "protocol": rule.get("protocol"), "ports": rule.get("ports"), "rate": 1, "burst": 1}
+    )
+    name = checked["name"]
+    source_ports = rule.get("source_ports", [])
+    return {
+        "name": name,
+        "users": named(f"{name}: users", _users, rule.get("users", [])),
+        "protocol": checked["protocol"],
+        "ports": checked["ports"],
+        "source_ports": named(f"{name}: source_ports", _ports, source_ports) if source_ports else [],
+        "destinations": named(f"{name}: destinations", _sources, rule.get("destinations", [])),
+    }
+
+
+def nftables_egress(rules, users):
+    """Returns lines for a table of the family inet: declarations of counters, and the rules of its output chain.
+
+    A rule for users none of whom is there is left out: nftables would refuse it, and nobody could use it.
+    """
+    if isinstance(rules, (str, Mapping)) or not isinstance(rules, Sequence):
+        raise ValueError(f"{rules!r} is not a list of rules; write dictionaries with {', '.join(EGRESS_KEYS)}")
+    counters, lines, seen = [], [], {"root", "refused"}
+    for number, given in enumerate(rules):
+        rule = named(f"rule {number + 1}", check_egress, given)
+        name = rule["name"]
+        if name in seen:
+            raise ValueError(f"rule {number + 1}: name: {name!r} is the name of two rules; give each its own")
+        seen.add(name)
+        known = [user for user in rule["users"] if user in users]
+        if rule["users"] and not known:
+            continue
+        counters.append(f"counter egress_{name} {{ }}")
+        who = "meta skuid " + _set(f'"{user}"' for user in known) + " " if known else ""
+        from_ = f"{rule['protocol']} sport {_set(_merge_ports(rule['source_ports']))} " if rule["source_ports"] else ""
+        match = f"{who}{from_}{rule['protocol']} dport {_set(_merge_ports(rule['ports']))}"
+        networks = [ipaddress.ip_network(network) for network in rule["destinations"]]
+        places = [""]
+        if networks:
+            places = [
+                f"{key} {_set(own)} "
+                for version, key in ((4, "ip daddr"), (6, "ip6 daddr"))
+                if (own := list(ipaddress.collapse_addresses(item for item in networks if item.version == version)))
+            ]
+        lines += [f"{place}{match} counter name egress_{name} accept" for place in places]
+    return {"counters": counters, "rules": lines}

@@ -22,7 +22,9 @@ GRAPHS = {
     "nginx_": ("requests", "statuses"),
     "tls_": ("days",),
     "updates_": ("pending", "age"),
-    "firewall_": ("accepted", "dropped", "egress"),
+    "backup_": ("age", "size"),
+    "status_": ("failing",),
+    "firewall_": ("accepted", "dropped", "outgoing"),
 }
 PROGRAMS = {family + graph: OURS + family for family, graphs in GRAPHS.items() for graph in graphs}
 # What munin-node itself takes for the name of a plugin (Munin::Node::Service).

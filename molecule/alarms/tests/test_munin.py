@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from conftest import HOSTS, NAME
+
 PAIR = "/etc/ssl/xmpp/nut.test"
 # cron may be at it at this very moment; munin does not wait, but ends with an error.
 ROUND = "sh -c 'for n in $(seq 30); do runuser -u munin -- /usr/bin/munin-cron && exit; sleep 2; done; exit 1'"
@@ -31,3 +33,18 @@ def test_a_certificate_runs_out(hazel, admin):
     hazel.out(ROUND)
     admin.wait("Over: munin: Certificates")
     assert admin.heads() == ["munin: Certificates", "Over: munin: Certificates"]
+
+
+def test_a_master_elsewhere_fetches(hazel, sink):
+    """By ssh, and with a key that is good for nothing else."""
+    key = hazel.out("cut -d' ' -f1,2 /etc/ssh/ssh_host_ed25519_key.pub")
+    known = f"{HOSTS[NAME]['ansible_host']} {key}"
+    sink.out("sh -c 'cat > /var/lib/munin/.ssh/known_hosts'", stdin=known + "\n")
+    sink.out("runuser -u munin -- sh -c 'rm -f /var/lib/munin/nut.test/*; /usr/share/munin/munin-update'")
+    fetched = sink.out("ls /var/lib/munin/nut.test").split()
+    print(f"{len(fetched)} series")
+    assert any("prosody_c2s-c2s_tls" in name for name in fetched) and any("-df-" in name for name in fetched)
+    login = f"runuser -u munin -- ssh munin-fetch@{HOSTS[NAME]['ansible_host']}"
+    assert sink.run(f"{login} id </dev/null").stdout.strip() == f"# munin node at {NAME}"
+    refused = sink.out(f"sh -c '{login} -N -o ExitOnForwardFailure=yes -R 4950:127.0.0.1:22 2>&1; true'")
+    assert "failed for listen port 4950" in refused

@@ -73,8 +73,8 @@ def test_http_only_redirects(internet, name, path):
 
 def test_unknown_name_gets_no_answer(internet):
     assert internet.run(f"curl --silent --max-time 5 --header 'Host: {DOMAIN}' http://{DOMAIN}/").rc == 0
-    # 52: closed without an answer
-    assert internet.run(f"curl --silent --max-time 5 --header 'Host: unknown.test' http://{DOMAIN}/").rc == 52
+    # Closed without an answer, and 56 where nginx resets the connection
+    assert internet.run(f"curl --silent --max-time 5 --header 'Host: unknown.test' http://{DOMAIN}/").rc in (52, 56)
 
 
 @pytest.mark.parametrize(("sender", "domain"), [("alice", DOMAINS[0]), ("kim", DOMAINS[1])])

@@ -7,7 +7,10 @@ import subprocess
 
 import pytest
 from ansible.errors import AnsibleFilterError
+from ansible_collections.magicbroccoli.xmpp.plugins.filter.firewall_egress import firewall_egress
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.firewall_rules import firewall_rules
+from ansible_collections.magicbroccoli.xmpp.plugins.filter.nftables_egress import nftables_egress
+from ansible_collections.magicbroccoli.xmpp.plugins.filter.nftables_networks import nftables_networks
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.nftables_rules import nftables_rules
 
 ALL = ["client", "server", "web", "dns", "proxy", "turn", "turns"]
@@ -22,10 +25,17 @@ def nft(lines):
         "table inet filter {",
         *lines["counters"],
         *lines["sets"],
+        "set abuse_v4 { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 60s; }",
+        "set abuse_v6 { type ipv6_addr; size 65535; flags dynamic,timeout; timeout 60s; }",
         "chain input {",
         "type filter hook input priority filter;",
         "policy drop;",
+        *lines["ssh"],
         *lines["rules"],
+        "}",
+        "chain output {",
+        "type filter hook output priority filter;",
+        *lines.get("output", []),
         "}",
         "}",
         "",
@@ -78,9 +88,18 @@ def test_ssh_and_limits():
             "ports": [2222],
             "rate": 1,
             "burst": 20,
+            "connections": 50,
             "sources": ["198.51.100.7/32", "2001:db8::/32"],
         },
-        {"name": "client", "protocol": "tcp", "ports": [5222, 5223], "rate": 50, "burst": 100, "sources": []},
+        {
+            "name": "client",
+            "protocol": "tcp",
+            "ports": [5222, 5223],
+            "rate": 50,
+            "burst": 100,
+            "connections": 500,
+            "sources": [],
+        },
     ]
 
 
@@ -92,6 +111,7 @@ def test_nftables_lines():
             "set web_v4 { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }",
             "set web_v6 { type ipv6_addr; size 65535; flags dynamic,timeout; timeout 1m; }",
         ],
+        "ssh": [],
         "rules": [
             "tcp dport { 443 } ct state new update @web_v4 { ip saddr limit rate over 5/second burst 9 packets } "
             "counter name drop_web drop",
@@ -101,6 +121,33 @@ def test_nftables_lines():
             "ip6 saddr { 2001:db8::/32 } tcp dport { 443 } ct state new counter name accept_web accept",
         ],
     }
+
+
+def test_who_connects_too_often_or_too_much():
+    """Connections at the same time are counted, and who is beyond a limit of TCP is noted; by ssh everybody comes in."""
+    found = nftables_rules(
+        [
+            rule(name="ssh", ports=[22], connections=7),
+            rule(connections=3),
+            rule(name="dns_udp", protocol="udp", ports=[53]),
+        ],
+        True,
+    )
+    assert [line for line in found["sets"] if "_open_" in line] == [
+        f"set {name}_open_{family} {{ type {kind}; size 65535; flags dynamic; }}"
+        for name in ("ssh", "web")
+        for family, kind in (("v4", "ipv4_addr"), ("v6", "ipv6_addr"))
+    ]
+    assert (
+        "tcp dport { 443 } ct state new add @web_open_v6 { ip6 saddr & ffff:ffff:ffff:ffff:: ct count over 3 } "
+        "counter name drop_web drop"
+    ) in found["rules"]
+    assert (
+        "tcp dport { 443 } ct state new update @web_v4 { ip saddr limit rate over 5/second burst 9 packets } "
+        "update @abuse_v4 { ip saddr } counter name drop_web drop"
+    ) in found["rules"]
+    assert len(found["ssh"]) == 5 and sum("abuse" in line for line in found["ssh"] + found["rules"]) == 2
+    assert nft(found).returncode == 0
 
 
 def test_one_family_of_sources_leaves_the_other_closed():
@@ -128,7 +175,9 @@ def test_nft_accepts_the_lines(rules):
 
 
 def test_nft_would_have_refused_a_wrong_line():
-    assert nft({"counters": [], "sets": [], "rules": ["tcp dport { 443 ct state new accept"]}).returncode != 0
+    assert (
+        nft({"counters": [], "sets": [], "ssh": [], "rules": ["tcp dport { 443 ct state new accept"]}).returncode != 0
+    )
 
 
 HOSTILE = [
@@ -203,3 +252,84 @@ def test_no_value_can_break_out(key, text):
 def test_errors(call, message):
     with pytest.raises(AnsibleFilterError, match=re.escape(message)):
         call()
+
+
+def outgoing(**changes):
+    return {"name": "prosody", "users": ["prosody"], "protocol": "tcp", "ports": [5269, 5270], **changes}
+
+
+def test_what_goes_out():
+    found = nftables_egress(
+        [
+            outgoing(),
+            outgoing(
+                name="turn",
+                users=["turnserver", "_apt"],
+                protocol="udp",
+                ports=["1-65535"],
+                source_ports=["49152-65535"],
+            ),
+            outgoing(
+                name="all", users=[], ports=[53], destinations=["198.51.100.0/25", "198.51.100.128/25", "2001:db8::1"]
+            ),
+            outgoing(name="absent", users=["nobody_here"]),
+        ],
+        ["prosody", "_apt"],
+    )
+    assert found == {
+        "counters": [f"counter egress_{name} {{ }}" for name in ("prosody", "turn", "all")],
+        "rules": [
+            'meta skuid { "prosody" } tcp dport { 5269, 5270 } counter name egress_prosody accept',
+            'meta skuid { "_apt" } udp sport { 49152-65535 } udp dport { 1-65535 } counter name egress_turn accept',
+            "ip daddr { 198.51.100.0/24 } tcp dport { 53 } counter name egress_all accept",
+            "ip6 daddr { 2001:db8::1/128 } tcp dport { 53 } counter name egress_all accept",
+        ],
+    }
+
+
+@pytest.mark.parametrize("services", [[], ["server"], ALL])
+def test_nft_accepts_what_goes_out(services):
+    rules = firewall_egress(services)
+    # Users that every machine has: nft looks for them.
+    for item in rules:
+        item["users"] = [name if name == "mail" else "daemon" for name in item["users"]]
+    found = nftables_egress(rules, ["daemon", "mail"])
+    done = nft({"counters": found["counters"], "sets": [], "ssh": [], "rules": [], "output": found["rules"]})
+    print(f"{services}: {len(found['rules'])} rules, nft says {done.returncode}")
+    assert (done.returncode, done.stderr.decode()) == (0, "")
+    assert ("prosody" in str(found["counters"])) == ("server" in services)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"users": "prosody"},
+            "prosody: users: 'prosody' is not a list of users; write for example ['prosody'], or [] for any",
+        ),
+        (
+            {"users": ['x" accept']},
+            "prosody: users: 'x\" accept' is not a system user; write its name, for example 'prosody'",
+        ),
+        ({"users": [0]}, "prosody: users: 0 is not a system user; write its name, for example 'prosody'"),
+        ({"user": ["x"]}, "'user' is not a key of a rule; did you mean 'users'?"),
+        ({"source_ports": ["9-1"]}, "prosody: source_ports: '9-1' is not a range of ports"),
+        ({"destinations": ["x"]}, "prosody: destinations: 'x' is not a network"),
+        ({"protocol": "icmp"}, "prosody: protocol: 'icmp' is not a protocol"),
+        ({"name": "root"}, "name: 'root' is the name of two rules"),
+        ({"name": "a;b"}, "name: 'a;b' is not a rule's name"),
+    ],
+)
+def test_bad_rules_of_what_goes_out(changes, said):
+    with pytest.raises(AnsibleFilterError) as caught:
+        nftables_egress([outgoing(**changes)], ["prosody"])
+    assert str(caught.value).startswith(f"nftables_egress: rule 1: {said}")
+
+
+def test_networks_are_joined():
+    assert nftables_networks(["198.51.100.0/25", "198.51.100.128/25", "2001:db8::7"]) == {
+        "v4": ["198.51.100.0/24"],
+        "v6": ["2001:db8::7/128"],
+    }
+    with pytest.raises(AnsibleFilterError, match="nftables_networks: 'x' is not a network"):
+        nftables_networks(["x"])

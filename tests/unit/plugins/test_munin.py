@@ -442,6 +442,48 @@ def test_updates(load, ask, tmp_path, monkeypatch):
     assert ask(plugin, "updates_age")[0] == {"lists": "3", "upgrade": "U", "reboot": "0"}
 
 
+def test_backups(load, ask, tmp_path):
+    state, now = tmp_path / "state.json", time.time()
+    noted = {
+        "sftp:u@h:/b": {"last_success": now - 86400, "last_check": now - 2 * 86400, "size": 5000},
+        "rest:https://user:x@h/": {"last_error": "away"},
+    }
+    state.write_text(json.dumps({"repositories": noted, "size": 5000}))
+    found, described, _ = ask(load("backup_"), "backup_age", state=str(state))
+    assert found == {
+        "repository0_backup": "U",
+        "repository0_check": "U",
+        "repository1_backup": "1",
+        "repository1_check": "2",
+    }
+    assert "repository0_backup.critical 3" in described and "user:x" not in described
+    assert ask(load("backup_"), "backup_size", state=str(state))[0] == {"repository0": "U", "repository1": "5000"}
+
+
+def test_the_self_test(load, ask, tmp_path):
+    state = tmp_path / "status.json"
+
+    def failing(age):
+        state.write_text(json.dumps({"time": time.time() - age, "ok": False, "failing": ["a", "b"], "warning": []}))
+        return ask(load("status_"), "status_failing", state=str(state))
+
+    found, described, _ = failing(10)
+    assert found == {"failing": "2", "warning": "0"} and "failing.critical 0:0" in described
+    found, _, said = failing(4000)
+    assert set(found.values()) == {"U"} and "is too old" in said
+
+
+def test_what_is_not_there_has_no_levels(load, ask, capsys, tmp_path):
+    """A host without backups or a self-test would be told daily of what it does not have."""
+    from host_graphs import run
+
+    nothing = {"state": str(tmp_path / "none")}
+    _, described, _ = ask(load("status_"), "status_failing", **nothing)
+    assert "critical" not in described
+    assert run(load("backup_").GRAPHS, ["backup_age"], nothing) == 0
+    assert capsys.readouterr().out.strip() == ""
+
+
 def test_the_firewall(load, ask, tmp_path, monkeypatch):
     plugin = load("firewall_")
     nft = tmp_path / "nft"
