@@ -140,7 +140,7 @@ def page(results: dict[str, dict[str, Result]], waivers: dict) -> str:
         + row("lynis: hardening index", "lynis", "index")
         + row("ANSSI-BP-028 (high): rules that hold", "scap", "pass")
         + row("ANSSI-BP-028 (high): rules that do not, all waived below", "scap", "fail")
-        + row("ssh-audit: algorithms, none with a warning", "ssh", "algorithms")
+        + row("ssh-audit: algorithms, those with a warning waived below", "ssh", "algorithms")
         + "\n## How exposed each daemon is\n\n"
         f"`systemd-analyze security`, from 0 (not at all) to 10; {number(MOST_EXPOSED)} is the most that is allowed.\n\n"
         + head
