@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks, inventory
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks, firewall, inventory
 
+FORMATS = {**checks.FORMATS, **firewall.FORMATS}
 COLLECTION = "magicbroccoli.xmpp"
 _NOT_THERE = re.compile(r"is undefined|has no (attribute|element)")
 HIDDEN = "its value is wrong, and not shown because it is secret"
@@ -171,9 +172,9 @@ class ActionModule(ActionBase):
         messages = ArgumentSpecValidator({name: option}).validate({name: value}).error_messages
         if messages:
             return "; ".join(inventory.wrong_type(value, option, message) for message in messages)
-        if name in checks.FORMATS:
+        if name in FORMATS:
             try:
-                checks.FORMATS[name](value)
+                FORMATS[name](value)
             except ValueError as error:
                 return str(error)
         return None

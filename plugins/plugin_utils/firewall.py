@@ -295,3 +295,15 @@ def nftables_egress(rules, users):
             ]
         lines += [f"{place}{match} counter name egress_{name} accept" for place in places]
     return {"counters": counters, "rules": lines}
+
+
+_RULE = "[{name: game, protocol: tcp, ports: [7777], rate: 10, burst: 20}]"
+_EGRESS = "[{name: game, users: [game], protocol: tcp, ports: [7777]}]"
+# The checks of the role's variables, as those of checks.py.
+FORMATS = {
+    "firewall_rules": checks.list_of(check_rule, "rules", _RULE),
+    "firewall_rules_extra": checks.list_of(check_rule, "rules", _RULE),
+    "firewall_egress_rules": checks.list_of(check_egress, "rules", _EGRESS),
+    "firewall_egress_extra": checks.list_of(check_egress, "rules", _EGRESS),
+    "firewall_blocked": checks.list_of(checks.network, "networks", "['198.51.100.0/24']"),
+}

@@ -42,6 +42,10 @@ CASES = {
         {"xmpp_registration": "open"},
         ["prosody_registration_questions: ", "open registration needs questions", "What colour is our logo?"],
     ),
+    "a way out that is none": (
+        {"firewall_egress_extra": [{"name": "game", "protocol": "tcp", "ports": [70000]}]},
+        ["firewall_egress_extra: ", "game: ports: ", "70000"],
+    ),
     "a challenge that cannot be met": (
         {"xmpp_certificate_provider": "acme", "xmpp_dns": "external", "xmpp_acme_challenge": "dns-01"},
         ["certificates_acme_challenge: ", "'dns-01' needs a zone that this host writes to", "http-01"],
