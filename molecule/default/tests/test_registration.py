@@ -395,7 +395,8 @@ def test_no_invitation_leads_to_an_account_that_is_there(browser, rosewood, acco
     token = lua(rosewood, f"return m.invites.create_account_reset({user!r}).token")
     assert browser.open(token).status == 404
     thief = Account(alice.jid, secrets.token_urlsafe(18))
-    assert in_band(thief, token) == "forbidden"
+    # As taken, or as looking like one that is: whichever is found first.
+    assert in_band(thief, token) in ("forbidden", "not-acceptable")
     assert not can(thief)
     assert can(alice)
 
@@ -459,7 +460,8 @@ def test_requests_are_limited(internet):
         f"curl --silent --ipv6 --output /dev/null --write-out '%{{http_code}}\\n' 'https://{DOMAIN}/register/?t=[1-100]'"
     ).split()
     print({code: codes.count(code) for code in set(codes)})
-    assert 60 <= codes.count("404") < 80
+    # What the tests before have asked for counts, too.
+    assert 40 <= codes.count("404") < 80
     assert codes.count("404") + codes.count("429") == 100
 
 

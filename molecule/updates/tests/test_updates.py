@@ -284,7 +284,8 @@ def test_the_playbook_verify_asks_from_outside(host):
     host.out("systemctl stop prosody")
     try:
         done = run()
-        assert done.returncode != 0 and "FAILS port 5222" in done.stdout, done.stdout
+        said = done.stdout + done.stderr
+        assert done.returncode != 0 and "FAILS port 5222" in said, said
     finally:
         host.out("systemctl start prosody")
 
