@@ -160,6 +160,8 @@ class Prosody(threading.Thread):
                 data = b""
                 while b"</repl-input>" not in data:
                     data += connection.recv(65536)
+                if len(data) > 16384:
+                    continue  # It hangs up.
                 self.commands.append(data.decode())
                 connection.sendall(
                     b"<?xml version='1.0'?><stream:stream xmlns:stream='http://etherx.jabber.org/streams' "
@@ -182,7 +184,7 @@ def item(**more):
 def test_an_alarm_is_told(program, tmp_path):
     sendmail(program, tmp_path)
     prosody = Prosody(program.PROSODY, "sent")
-    queue = [item(text='red & "hot" ]] <b>\n' + "ö" * 5000)]
+    queue = [item(text="ö" * 5000 + '\nred & "hot" ]] <b>')]
     assert program.deliver(CONFIG, queue) == [] and queue == []
     assert (
         tmp_path / "arguments"
@@ -194,8 +196,9 @@ def test_an_alarm_is_told(program, tmp_path):
         numbers = command.partition('decode("')[2].partition('")')[0]
         given = json.loads(bytes(int(number) for number in numbers[1:].split("\\")))
         assert given["jid"] == jid and given["domain"] == "example.org"
-        assert given["body"].startswith('rosewood.example.org: It burns\nred & "hot" ]] <b>\n')
-        assert given["body"].endswith("… (journalctl -t xmpp-alarm)") and len(given["body"]) < 4100
+        start = "rosewood.example.org: It burns\n(journalctl -t xmpp-alarm has all of it) …\nö"
+        assert given["body"].startswith(start) and given["body"].endswith('ö\nred & "hot" ]] <b>')
+        assert len(given["body"]) < 4100
 
 
 def test_what_cannot_be_told_waits(program, tmp_path):
@@ -210,6 +213,15 @@ def test_what_cannot_be_told_waits(program, tmp_path):
     Prosody(program.PROSODY, "sent")
     assert program.deliver(CONFIG, queue) == [] and queue == []
     assert len((tmp_path / "arguments").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize("text", ["x" * 65536, "ö\n" * 20000, "\U0001f525" * 16000, '"' * 60000])
+def test_prosody_takes_the_longest_alarm(program, text):
+    prosody = Prosody(program.PROSODY, "sent")
+    queue = [item(mail=False, subject="s" * program.SUBJECT_LENGTH, text=text)]
+    assert program.deliver(CONFIG, queue) == [] and queue == []
+    print([len(command) for command in prosody.commands])
+    assert len(prosody.commands) == 2
 
 
 @pytest.mark.parametrize(
