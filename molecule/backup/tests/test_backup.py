@@ -187,7 +187,12 @@ def test_a_target_that_is_away(willow, alarm):
         willow.host.out("ip route del unreachable 198.51.100.72")
     # Its administrator is told by XMPP.
     told = LOOP.run_until_complete(
-        admin.take(lambda message: "xmpp-backup.service has failed\n" in (message.findtext(f"{CLIENT}body") or ""), 150)
+        admin.take(
+            lambda message: (
+                "willow.orchard.test: xmpp-backup.service has failed" in (message.findtext(f"{CLIENT}body") or "")
+            ),
+            150,
+        )
     )
     LOOP.run_until_complete(admin.logout())
     assert "the target cannot be reached" in told.findtext(f"{CLIENT}body")
