@@ -19,4 +19,4 @@ def test_by_http_where_the_dns_is_elsewhere(maple, authority):
     assert not set(served(authority).values()) & set(before.values())
     fetch = "curl -s -o /dev/null -w '%{http_code} %{redirect_url}' --resolve"
     assert authority.out(f"{fetch} acme.test:80:198.51.100.80 http://acme.test/x") == "301 https://acme.test/x"
-    assert authority.run("curl -s http://198.51.100.80/").rc == 52
+    assert authority.run("curl -s http://198.51.100.80/").rc in (52, 56)

@@ -123,7 +123,7 @@ def test_the_second_backup_is_small(site):
     assert parts
     for whole, unit, new, unit_of_new in parts:
         # A megabyte that is the same all through makes large chunks.
-        assert float(new) * units[unit_of_new] < float(whole) * units[unit] / 4
+        assert float(new) * units[unit_of_new] < float(whole) * units[unit] / 2
 
 
 def test_old_ones_are_forgotten_and_pruned(willow):
