@@ -28,6 +28,13 @@ def text(value, what, example):
     return value
 
 
+def _whole_number(value, least, most, reason):
+    """A number within its bounds; `true` is none, though Python counts with it."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"{value!r} {reason}")
+    return int(value)
+
+
 def domain_name(value, what="a domain name", example="example.org"):
     """A fully qualified name of at least two labels, lower-case, without a final dot (RFC 1123, section 2.1)."""
     hint = _DOMAIN_HINT.replace("example.org", example)
@@ -145,9 +152,7 @@ def account_name(value):
 
 def password_length(value):
     """How many characters a password needs at least. Fewer than 8 are guessed."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 8 <= value <= 128:
-        raise ValueError(f"{value!r} is no length of passwords; write a number from 8 to 128, for example 10")
-    return int(value)
+    return _whole_number(value, 8, 128, "is no length of passwords; write a number from 8 to 128, for example 10")
 
 
 def registration_questions(value):
@@ -404,9 +409,7 @@ def or_empty(check):
 
 def port(value):
     """A TCP or UDP port number."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 65535:
-        raise ValueError(f"{value!r} is not a port; write a number from 1 to 65535, for example 5222")
-    return int(value)
+    return _whole_number(value, 1, 65535, "is not a port; write a number from 1 to 65535, for example 5222")
 
 
 def ttl(value):
@@ -493,30 +496,24 @@ def host_in_fleet(value):
 
 def announce_minutes(value):
     """How long before a reboot who is connected is told."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 60:
-        raise ValueError(f"{value!r} is no time ahead; write minutes from 0, which tells nobody, to 60, for example 5")
-    return int(value)
+    return _whole_number(
+        value, 0, 60, "is no time ahead; write minutes from 0, which tells nobody, to 60, for example 5"
+    )
 
 
 def waiting_days(value):
     """A count of days."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 365:
-        raise ValueError(f"{value!r} is no count of days; write a number from 1 to 365, for example 7")
-    return int(value)
+    return _whole_number(value, 1, 365, "is no count of days; write a number from 1 to 365, for example 7")
 
 
 def percentage(value):
     """A share in percent."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100:
-        raise ValueError(f"{value!r} is no percentage; write a number from 0 to 100, for example 15")
-    return int(value)
+    return _whole_number(value, 0, 100, "is no percentage; write a number from 0 to 100, for example 15")
 
 
 def seconds(value):
     """A span of time that somebody waits."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 3600:
-        raise ValueError(f"{value!r} is no time to wait; write seconds from 0 to 3600, for example 120")
-    return int(value)
+    return _whole_number(value, 0, 3600, "is no time to wait; write seconds from 0 to 3600, for example 120")
 
 
 def file_system(value):
