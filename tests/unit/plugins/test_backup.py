@@ -5,20 +5,18 @@
 
 import contextlib
 import errno
-import importlib.machinery
-import importlib.util
 import json
 import os
 import re
 import shlex
 import sqlite3
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
+from programs import load_program
 
 PROGRAM = Path(__file__).parents[3] / "roles/backup/templates/usr/local/sbin/xmpp-backup"
 SFTP = "sftp:keeper@backup.test:/srv/backup"
@@ -26,10 +24,7 @@ SFTP = "sftp:keeper@backup.test:/srv/backup"
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    loader = importlib.machinery.SourceFileLoader("xmpp_backup", str(PROGRAM))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("xmpp_backup", loader))
-    loader.exec_module(module)
+    module = load_program(PROGRAM)
     monkeypatch.setattr(module, "RESERVE_BYTES", 0)
     for name in ("FOLDER", "STAGE", "DRAFT"):
         monkeypatch.setattr(module, name, str(tmp_path / name.lower()))

@@ -3,23 +3,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The program on the host that tells what has changed, loaded from where the role keeps it."""
 
-import importlib.machinery
-import importlib.util
 import json
-import sys
 from pathlib import Path
 
 import pytest
+from programs import load_program
 
 PROGRAM = Path(__file__).parents[3] / "roles/hardening/templates/usr/local/libexec/hardening-check"
 
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    loader = importlib.machinery.SourceFileLoader("hardening_check", str(PROGRAM))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("hardening_check", loader))
-    loader.exec_module(module)
+    module = load_program(PROGRAM)
     for name in ("STATE", "DATABASE", "ALARM"):
         monkeypatch.setattr(module, name, str(tmp_path / name))
     return module

@@ -3,8 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The way of the numbers of Prosody: its module host_counters writes them, the plugin of munin reads them."""
 
-import importlib.machinery
-import importlib.util
 import json
 import os
 import subprocess
@@ -16,6 +14,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.munin_links import munin_links
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.munin_pictures import munin_pictures
+from programs import load_program
 
 ROLES = Path(__file__).parents[3] / "roles"
 PLUGIN = ROLES / "munin/templates/usr/local/lib/munin/plugins/prosody_"
@@ -91,11 +90,7 @@ if arg[3] then module.unload() assert(not watch) end
 
 @pytest.fixture
 def plugin(monkeypatch):
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    loader = importlib.machinery.SourceFileLoader("munin_prosody", str(PLUGIN))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("munin_prosody", loader))
-    loader.exec_module(module)
-    return module
+    return load_program(PLUGIN)
 
 
 def prosody(path, *more):
@@ -269,10 +264,7 @@ def load(monkeypatch):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def run(name):
-        loader = importlib.machinery.SourceFileLoader(f"munin_{name}", str(PLUGIN.parent / name))
-        module = importlib.util.module_from_spec(importlib.util.spec_from_loader(f"munin_{name}", loader))
-        loader.exec_module(module)
-        return module
+        return load_program(PLUGIN.parent / name)
 
     return run
 

@@ -3,8 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The program that tells the administrators what is wrong, loaded from where the role keeps it."""
 
-import importlib.machinery
-import importlib.util
 import io
 import json
 import socket
@@ -15,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from programs import load_program
 
 PROGRAM = Path(__file__).parents[3] / "roles/mail/templates/usr/local/sbin/xmpp-alarm"
 DAY = 86400
@@ -30,10 +29,7 @@ CONFIG = {
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    loader = importlib.machinery.SourceFileLoader("xmpp_alarm", str(PROGRAM))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("xmpp_alarm", loader))
-    loader.exec_module(module)
+    module = load_program(PROGRAM)
     for name in ("CONFIG", "SOCKET", "STATE", "QUEUE", "SENDMAIL", "PROSODY"):
         monkeypatch.setattr(module, name, str(tmp_path / name))
     module.notes = []

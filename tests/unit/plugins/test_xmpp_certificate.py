@@ -7,8 +7,6 @@ import base64
 import datetime
 import functools
 import hashlib
-import importlib.machinery
-import importlib.util
 import json
 import os
 import re
@@ -20,6 +18,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from programs import load_program
 
 PROGRAM = Path(__file__).parents[3] / "roles/certificates/templates/usr/local/sbin/xmpp-certificate"
 NAMES = ["example.org", "conference.example.org"]
@@ -62,10 +61,7 @@ def keys(tmp_path_factory):
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    loader = importlib.machinery.SourceFileLoader("xmpp_certificate", str(PROGRAM))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("xmpp_certificate", loader))
-    loader.exec_module(module)
+    module = load_program(PROGRAM)
     for name in ("CONFIG", "STATE", "ROLL", "OFFERED", "ACCOUNTS", "CERTBOT_ACCOUNTS", "LOCK", "HOOKS"):
         monkeypatch.setattr(module, name, str(tmp_path / name))
     monkeypatch.setattr(module, "PROVE_SECONDS", 0.2)

@@ -3,8 +3,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The self-test of a host, loaded from where the role keeps it: what it makes of what programs and peers answer."""
 
-import importlib.machinery
-import importlib.util
 import json
 import os
 import socket
@@ -15,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from programs import load_program
 
 PROGRAM = Path(__file__).parents[3] / "roles/status/templates/usr/local/sbin/xmpp-status"
 CONFIG = {
@@ -26,10 +25,7 @@ CONFIG = {
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    loader = importlib.machinery.SourceFileLoader("xmpp_status", str(PROGRAM))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("xmpp_status", loader))
-    loader.exec_module(module)
+    module = load_program(PROGRAM)
     for name in ("CONFIG", "STATE", "ALARM"):
         monkeypatch.setattr(module, name, str(tmp_path / name))
     return module

@@ -4,8 +4,6 @@
 """The program on the host that decides when to upgrade, restart and reboot, loaded from where the role keeps it."""
 
 import datetime
-import importlib.machinery
-import importlib.util
 import json
 import os
 import random
@@ -16,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
+from programs import load_program
 
 PROGRAM = Path(__file__).parents[3] / "roles/updates/templates/usr/local/sbin/xmpp-updates"
 UTC = datetime.UTC
@@ -35,17 +34,9 @@ ZONES = [
 ]
 
 
-def load():
-    loader = importlib.machinery.SourceFileLoader("xmpp_updates", str(PROGRAM))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("xmpp_updates", loader))
-    loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    module = load()
+    module = load_program(PROGRAM)
     for name in ("CONFIG", "STATE", "REQUIRED", "PACKAGES", "DPKG_LOCK", "ANNOUNCE", "ALARM"):
         monkeypatch.setattr(module, name, str(tmp_path / name))
     return module
@@ -120,7 +111,7 @@ def is_inside(windows, weekday, minute):
 
 
 def test_a_window_is_open_as_walked_through():
-    program, dice, seen = load(), random.Random(3), 0
+    program, dice, seen = load_program(PROGRAM), random.Random(3), 0
     for _number in range(60):
         given = config(windows_of(dice))
         read = program.read_config(json.dumps(given))
@@ -135,7 +126,7 @@ def test_a_window_is_open_as_walked_through():
 
 def test_never_outside_a_window_and_never_two_at_once():
     """Fleets of hosts in different zones, around changes of their clocks: what any of them may begin."""
-    program, dice = load(), random.Random(11)
+    program, dice = load_program(PROGRAM), random.Random(11)
     fleets = hosts = begun = across = late = 0
     for _number in range(2000):
         fleets += 1
@@ -170,7 +161,7 @@ def test_never_outside_a_window_and_never_two_at_once():
 
 
 def test_nothing_sooner_than_the_deadline():
-    program = load()
+    program = load_program(PROGRAM)
     given = program.read_config(json.dumps(config(["sun 03:00-04:00"], deadline=5)))
     since = at("2026-11-23T12:00")  # a Monday
     for important, days, said in [(True, 4.9, False), (True, 5.1, True), (False, 30, False)]:
@@ -192,7 +183,7 @@ def test_nothing_sooner_than_the_deadline():
 
 def test_every_host_has_its_turn_in_the_shortest_window():
     """However many hosts, and even if the window is once a week and shorter than a turn."""
-    program, longest = load(), 0
+    program, longest = load_program(PROGRAM), 0
     for count in (1, 2, 3, 4, 5, 6, 7, 8, 12, 14, 21, 24):
         names = [f"h{index:02}" for index in range(count)]
         for name in (names[0], names[-1]):
@@ -221,7 +212,7 @@ def test_every_host_has_its_turn_in_the_shortest_window():
     ],
 )
 def test_the_next_moment(windows, zone, begin, expected):
-    program = load()
+    program = load_program(PROGRAM)
     read = program.read_config(json.dumps(config(windows)))
     moment = program.next_moment(read, None, None, at(begin, zone), 0, clock_of(zone))
     known = zoneinfo.ZoneInfo(zone)
@@ -239,7 +230,7 @@ def series(busy, weeks=4, step=7200, end="2026-11-23T00:00", zone="UTC"):
 
 
 def test_the_quietest_hours():
-    program, clock = load(), clock_of("UTC")
+    program, clock = load_program(PROGRAM), clock_of("UTC")
     # Busy but from 14 to 18 on weekends, and from 04 to 08 on the other days.
     quiet = {day: (14, 18) if day >= 5 else (4, 8) for day in range(7)}
     profile = program.week_profile(series(lambda day, hour: 1 if quiet[day][0] <= hour < quiet[day][1] else 50), clock)
@@ -259,7 +250,7 @@ def test_the_quietest_hours():
 
 
 def test_too_little_is_known():
-    program, clock = load(), clock_of("UTC")
+    program, clock = load_program(PROGRAM), clock_of("UTC")
     assert program.week_profile([], clock) is None
     assert program.week_profile(series(lambda day, hour: 1, weeks=1), clock) is None
     assert program.week_profile(series(lambda day, hour: 1, weeks=2), clock) == [1.0] * 168
