@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import collections
 import os
 import re
 import shlex
@@ -16,6 +17,18 @@ from conftest import ADDRESS, INVENTORY, PRIMARY, SECONDARY, TOP, ZONE, until
 
 NAME = f"two_hosts-{PRIMARY}"
 VALID = "; fully validated"
+# What each server answers, again and again: signed, unsigned, or nothing.
+WATCH = r"""
+for server in $SERVERS; do
+    while :; do
+        answer=$(dig -r +norec +dnssec +noall +answer +time=1 +tries=1 "@$server" "$ZONE" SOA)
+        case $answer in *RRSIG*) said=signed;; *SOA*) said=unsigned;; *) said=nothing;; esac
+        echo "$server $said"
+        sleep 0.05
+    done &
+done
+wait
+"""
 KEYS = "/var/lib/bind/keys"
 
 
@@ -69,6 +82,24 @@ def delv_of(secondary):
     return ask
 
 
+@pytest.fixture
+def watched(secondary):
+    """Watch both servers, and say afterwards how often each gave which answer."""
+    servers = " ".join(ADDRESS[server] for server in (PRIMARY, SECONDARY))
+    secondary.out("cat > /run/watch.sh", stdin=WATCH)
+    secondary.out(
+        f"systemd-run --quiet --collect --unit=watch --setenv=ZONE={ZONE} --setenv=SERVERS={shlex.quote(servers)} "
+        "--property=StandardOutput=truncate:/run/watched sh /run/watch.sh"
+    )
+
+    def stop():
+        secondary.out("systemctl stop watch")
+        return collections.Counter(tuple(line.split()) for line in secondary.out("cat /run/watched").splitlines())
+
+    yield stop
+    secondary.run("systemctl stop watch")
+
+
 @pytest.fixture(scope="module")
 def saved(primary, play, vault):
     """A backup, and what the host was known by."""
@@ -109,7 +140,7 @@ def test_without_a_secret_nothing_is_written(play, saved, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_blank_machine_gets_the_keys_back(primary, secondary, play, delv_of, saved, vault):
+def test_a_blank_machine_gets_the_keys_back(primary, secondary, play, delv_of, saved, vault, watched):
     options, path = vault
     _done, known = saved
     seen = serial(secondary)
@@ -129,6 +160,13 @@ def test_a_blank_machine_gets_the_keys_back(primary, secondary, play, delv_of, s
     assert serial(primary) > seen
     until(lambda: serial(secondary) == serial(primary), 30)
     assert delv_of(known[0], SECONDARY).startswith(VALID)
+    seen_by_others = watched()
+    print(seen_by_others)
+    for server in (PRIMARY, SECONDARY):
+        assert seen_by_others[ADDRESS[server], "signed"] and not seen_by_others[ADDRESS[server], "unsigned"]
+    assert not seen_by_others[ADDRESS[SECONDARY], "nothing"]
+    # On a quick machine named would have signed them between two questions.
+    assert primary.out("journalctl --unit=named --output=cat").count("Zone fully signed") == 2
     print(
         f"serial {seen} before, {serial(primary)} after; the same {len(known[0].splitlines())} DS records and key files"
     )
