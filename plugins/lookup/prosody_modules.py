@@ -87,8 +87,10 @@ class LookupModule(LookupBase):
                 try:
                     source, sha256 = str(entry["source"]), str(entry["sha256"])
                     files |= module_files(self._files(source, sha256, variables), list(entry["modules"]), source)
-                except (ValueError, OSError) as error:
+                except ValueError as error:
                     raise AnsibleLookupError(str(error)) from error
+                except OSError as error:
+                    raise AnsibleLookupError(f"{source}: {error}") from error
                 except KeyError as error:
                     raise AnsibleLookupError(f"{dict(entry)!r} lacks {error}") from error
         return files
