@@ -21,7 +21,7 @@ GRAPHS = {
     "bind_": ("queries", "answers", "keys", "signatures"),
     "nginx_": ("requests", "statuses"),
     "tls_": ("days",),
-    "updates_": ("pending", "age"),
+    "updates_": ("pending", "age", "window"),
     "backup_": ("age", "size"),
     "status_": ("failing",),
     "firewall_": ("accepted", "dropped", "outgoing"),

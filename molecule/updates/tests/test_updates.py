@@ -145,10 +145,14 @@ def test_outside_the_window_nothing_happens(host):
     host.out("rm -f /run/reboot-required*")
 
 
-def test_in_the_window_it_upgrades_and_restarts(host):
+def test_in_the_window_it_upgrades_and_restarts(host, client):
     before, nginx = host.started("prosody"), host.started("nginx")
-    host.windows(opened=True)
+    host.windows(opened=True, announce_minutes=1, announcement="Back in {minutes} minutes.")
     said = host.updates()
+    (told,), (end,) = client.saw("message"), client.saw("end")
+    print(f"the stream ended {end['time'] - told['time']:.0f} s after the announcement: {end['condition']}")
+    assert (told["type"], told["body"]) == ("headline", "Back in 1 minutes.")
+    assert 55 < end["time"] - told["time"] < 120 and end["condition"] == "system-shutdown"
     assert version(host, "acorn") == "2"
     assert version(host, "acorn-held") == "1"
     assert "prosody.service" in said and host.started("prosody") != before
@@ -228,6 +232,35 @@ def test_the_quietest_hours_by_munin(host):
     # A window of an hour is given.
     hours = explained[0].partition("every day ")[2][:11]
     assert hours in ("10:00-11:00", "11:00-12:00", "12:00-13:00", "13:00-14:00")
+
+
+def test_the_window_is_drawn(host):
+    for opened, shown in ((False, {"until.value 3", "open.value 0"}), (True, {"until.value 0", "open.value 1"})):
+        host.windows(opened=opened)
+        host.updates()
+        found = set(host.out("munin-run updates_window").splitlines())
+        print(found)
+        # A few seconds are gone, of which two places show some.
+        assert found == shown or (not opened and found & shown and any(v.startswith("until.value 2.9") for v in found))
+
+
+def test_a_reboot_waits_for_a_backup(host):
+    host.windows(opened=True, announce_minutes=0)
+    host.out("touch /run/reboot-required")
+    # A unit in the backup's place that works for as long as it may.
+    host.out(
+        "printf '[Service]\nType=oneshot\nExecStart=/bin/sleep infinity\n' > /run/systemd/system/xmpp-backup.service &&"
+        "systemctl daemon-reload && systemctl start --no-block xmpp-backup.service"
+    )
+    try:
+        said = host.updates()
+        assert "A reboot is needed, but a backup is being made." in said and host.running()
+        assert "A backup is being made now." in host.out("xmpp-updates --explain")
+    finally:
+        host.out(
+            "rm -f /run/reboot-required /run/systemd/system/xmpp-backup.service; systemctl stop xmpp-backup.service"
+        )
+        host.out("systemctl daemon-reload; systemctl reset-failed")
 
 
 def test_the_announcement_takes_any_text(host, client):

@@ -434,6 +434,27 @@ def test_updates(load, ask, tmp_path, monkeypatch):
     assert ask(plugin, "updates_age")[0] == {"lists": "3", "upgrade": "U", "reboot": "0"}
 
 
+def test_the_window_for_updates(load, ask, tmp_path, monkeypatch):
+    plugin, state, now = load("updates_"), tmp_path / "state.json", time.time()
+    monkeypatch.setattr(plugin, "STATE", str(state))
+
+    def shown(opens, closes, checked=0):
+        state.write_text(
+            json.dumps({"checked": now - checked, "window": {"opens": now + opens, "closes": now + closes}})
+        )
+        return ask(plugin, "updates_window")
+
+    assert shown(5400, 9000)[0] == {"until": "1.5", "open": "0"}
+    # The program may be at work for longer than a while, and what is noted stays right.
+    assert shown(-5400, 60, checked=5400)[0] == {"until": "0", "open": "1"}
+    found, _, said = shown(-9000, -60, checked=7200)
+    assert found == {"until": "U", "open": "U"} and "was written 2.0 hours ago; see xmpp-updates.service" in said
+    state.write_text(json.dumps({"checked": now}))
+    assert ask(plugin, "updates_window")[0] == {"until": "U", "open": "U"}
+    state.unlink()
+    assert ask(plugin, "updates_window")[0] == {"until": "U", "open": "U"}
+
+
 def test_backups(load, ask, tmp_path):
     state, now = tmp_path / "state.json", time.time()
     noted = {

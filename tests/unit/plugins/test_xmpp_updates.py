@@ -302,7 +302,7 @@ class Machine:
         self.program, self.now, self.ran = program, now, []
         self.pending, self.security, self.mirror, self.services = list(pending), set(security), mirror, list(services)
         self.kernel, self.upgrade_error, self.announced, self.alarms = kernel, None, [], []
-        self.busy = lambda: False
+        self.busy = self.backup = lambda: False
         monkeypatch.setattr(program, "run", self.run)
         monkeypatch.setattr(program.time, "time", lambda: self.now)
         monkeypatch.setattr(program.time, "sleep", self.sleep)
@@ -338,6 +338,8 @@ class Machine:
             return 0, f"NEEDRESTART-KCUR: 6.1\nNEEDRESTART-KEXP: 6.12\nNEEDRESTART-KSTA: {self.kernel}\n"
         if name.startswith("needrestart -b -l"):
             return 0, "".join(f"NEEDRESTART-SVC: {service}\n" for service in self.services)
+        if name.startswith("systemctl is-active"):
+            return 3, "activating\n" if self.backup() else "inactive\n"
         if "--dry-run" in words:
             listed = f"Packages that will be upgraded: {' '.join(self.pending)}\n" if self.pending else ""
             return 0, listed or "No packages found that can be upgraded unattended\n"
@@ -347,7 +349,7 @@ class Machine:
         if words.startswith("run-parts"):
             self.announced.append((self.now, words))
         if "needrestart -r a" in words:
-            self.services = []
+            self.services, self.restarted = [], self.now
         return 0, ""
 
     def ticks(self, count, **given):
@@ -414,6 +416,103 @@ def test_waits_for_dpkg_but_not_beyond_the_window(program, monkeypatch):
     machine = Machine(program, monkeypatch, at("2026-11-25T02:00"), kernel="3")
     machine.busy = lambda: machine.now < at("2026-11-25T04:20")
     assert machine.ticks(36)[0] == at("2026-11-25T04:25")
+
+
+def test_waits_for_a_backup_but_not_beyond_the_window(program, monkeypatch, capsys):
+    machine = Machine(program, monkeypatch, at("2026-11-25T02:00"), kernel="3")
+    machine.backup = lambda: machine.now < at("2026-11-25T04:20")
+    assert machine.ticks(24) == [] and not machine.announced
+    Path(program.CONFIG).write_text(json.dumps(config()))
+    monkeypatch.setattr(sys, "argv", ["xmpp-updates", "--explain"])
+    assert program.main() == 0
+    assert "A backup is being made now. While one is, no reboot begins" in capsys.readouterr().out
+    assert machine.ticks(12)[0] == at("2026-11-25T04:25")
+    # One that begins after the announcement, and lasts until the day after.
+    machine.now, machine.announced = at("2026-11-26T02:00"), []
+    machine.backup = lambda: bool(machine.announced) and machine.now < at("2026-11-27T01:00")
+    assert machine.ticks(24 * 12)[0] == at("2026-11-27T02:00") and len(machine.announced) == 2
+    assert program.main() == 0 and "A backup" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("announce", "windows", "fleet", "minutes"),
+    [
+        (5, "02:00-05:00", "a", 5),
+        # What there is room for: of the first half of a turn of one's own, which some of has gone, or of the window.
+        (30, "02:00-05:00", "a", 10),
+        (30, "02:00-05:00", "abc", 10),
+        (5, "02:00-02:04", "a", 3),
+        (0, "02:00-05:00", "a", 0),
+    ],
+)
+def test_a_restart_is_announced_to_who_is_connected(program, monkeypatch, announce, windows, fleet, minutes):
+    services = ["nginx.service", "prosody.service"]
+    machine = Machine(program, monkeypatch, at("2026-11-25T01:00"), services=services)
+    Path(program.ANNOUNCE, "prosody").touch()
+    Path(program.ANNOUNCE, "other").touch()
+    machine.ticks(12 * 12, announce=announce, windows=[windows], fleet=fleet)
+    assert machine.did("needrestart -r") == 1
+    if not minutes:
+        assert not machine.announced
+        return
+    ((told, words),) = machine.announced
+    assert machine.restarted - told == minutes * 60
+    assert words == (
+        f"run-parts --report --regex=^(prosody)$ --arg=Back soon, in {minutes} minutes. {program.ANNOUNCE}"
+    )
+    given = program.read_config(json.dumps(config(fleet=fleet, windows=[windows])))
+    assert program.permitted(given, None, None, machine.restarted)
+
+
+def test_a_restart_that_nobody_notices_is_not_announced(program, monkeypatch):
+    machine = Machine(
+        program, monkeypatch, at("2026-11-25T02:00"), services=["nginx.service"], pending=["prosody-modules"]
+    )
+    Path(program.ANNOUNCE, "prosody").touch()
+    machine.ticks(1)
+    assert machine.did("needrestart -r") == machine.did("upgrade") == 1 and not machine.announced
+
+
+def test_new_packages_that_restart_who_has_clients_are_announced(program, monkeypatch):
+    machine = Machine(program, monkeypatch, at("2026-11-25T02:00"), pending=["prosody"])
+    Path(program.ANNOUNCE, "prosody").touch()
+    machine.ticks(1)
+    ((told, _words),) = machine.announced
+    assert (told, machine.now) == (at("2026-11-25T02:00"), at("2026-11-25T02:05")) and machine.did("upgrade") == 1
+    # Meanwhile, dpkg is busy, or the window is over: not in this one.
+    machine.pending, machine.announced, machine.now = ["prosody"], [], at("2026-11-26T02:00")
+    machine.busy = lambda: bool(machine.announced)
+    machine.ticks(1)
+    assert machine.did("upgrade") == 1 and len(machine.announced) == 1
+
+
+def test_a_reboot_that_follows_restarts_as_well(program, monkeypatch):
+    """Who is connected is disturbed once, and not twice within minutes."""
+    machine = Machine(program, monkeypatch, at("2026-11-25T02:00"), kernel="3", services=["prosody.service"])
+    Path(program.ANNOUNCE, "prosody").touch()
+    assert machine.ticks(1) == [at("2026-11-25T02:05")]
+    assert machine.did("needrestart -r") == 0 and len(machine.announced) == 1
+    # A backup keeps the reboot waiting, but not the restart.
+    machine.announced, machine.now, machine.backup = [], at("2026-11-26T02:00"), lambda: True
+    assert machine.ticks(1) == [] and machine.did("needrestart -r") == 1 and len(machine.announced) == 1
+
+
+def test_the_next_window(program, monkeypatch):
+    def shown(windows, moment, zone="UTC"):
+        read = program.read_config(json.dumps(config(windows)))
+        found = program.next_window(read, None, False, at(moment, zone), clock_of(zone))
+        return [value and (value - at(moment, zone)) / 3600 for value in (found["opens"], found["closes"])]
+
+    assert shown(["02:00-05:00"], "2026-11-25T00:30") == [1.5, 4.5]
+    assert shown(["02:00-05:00"], "2026-11-25T03:00") == [0, 2]
+    assert shown(["02:00-05:00"], "2026-11-25T05:00") == [21, 24]
+    assert shown(["sun 23:30-01:00", "mon 00:30-02:00"], "2026-11-25T23:30") == [96, 98.5]
+    # An hour that is skipped once.
+    assert shown(["sun 02:10-02:50"], "2026-03-28T12:00", "Europe/Berlin") == [181 + 1 / 6, 181 + 5 / 6]
+    assert shown(["00:00-12:00", "12:00-00:00"], "2026-11-25T12:00") == [0, None]
+    machine = Machine(program, monkeypatch, at("2026-11-25T09:02"))
+    machine.ticks(1)
+    assert program.load_state()["window"] == {"opens": at("2026-11-26T02:00"), "closes": at("2026-11-26T05:00")}
 
 
 def test_the_clock_is_read_again_at_the_last_moment(program, monkeypatch):
