@@ -228,7 +228,9 @@ async def joins(job: dict) -> dict:
                 stanza = session.stream.receive(max(end - time.monotonic(), 0.1))
                 if stanza.get("id") == f"end{begin}":
                     break
-                if local(stanza) != "presence" or "@conference." not in (stanza.get("from") or ""):
+                # A room has a presence of its own, with its picture.
+                room, _slash, nick = (stanza.get("from") or "").partition("/")
+                if local(stanza) != "presence" or "@conference." not in room or not nick:
                     continue
                 conditions = [local(tag) for tag in stanza.iter() if "xmpp-stanzas" in tag.tag and local(tag) != "text"]
                 counts[conditions[0] if conditions else "joined"] += 1

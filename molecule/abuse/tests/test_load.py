@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 
 import pytest
 from conftest import DOMAIN, create
@@ -40,8 +41,9 @@ async def test_half_open_connections(attack, while_writing):
 async def test_oversized_stanzas(attack, while_writing):
     ended = await while_writing(attack("oversized", count=200, bytes=1_000_000))
     assert sum(ended.values()) == 200
-    assert set(ended) <= {"policy-violation", "closed", "refused"}
-    assert ended.get("open", 0) == 0
+    # On a slow machine the time to log in is over before all of a stanza is there.
+    assert set(ended) <= {"policy-violation", "connection-timeout", "closed", "refused"}
+    assert ended["policy-violation"]
 
 
 async def test_entities_are_not_expanded(attack, while_writing):
@@ -70,11 +72,13 @@ async def test_registrations(attack, while_writing, rosewood):
 
 
 async def test_joins(attack, while_writing, rosewood):
-    account = create(rosewood, "joiner", DOMAIN)
+    account, begun = create(rosewood, "joiner", DOMAIN), time.monotonic()
     ended = await while_writing(
         attack("joins", account=account.by(), count=3000, seconds=45, tail=secrets.token_hex(3))
     )
     assert ended["sent"] == 3000
     assert ended["joined"] + ended["resource-constraint"] >= 2900
+    seconds = time.monotonic() - begun
+    print(f"in {seconds:.0f} s")
     # 200 at once, then two a second.
-    assert ended["joined"] <= 200 + 2 * 60
+    assert ended["joined"] <= 200 + 2 * seconds
