@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
 import re
 import secrets
@@ -159,19 +161,33 @@ def can(connect, client):
 class InBand(Client):
     """A client that makes its account before it logs in (XEP-0077), with an invitation (XEP-0445) if it has one."""
 
-    def __init__(self, account: Account, token: str | None, answer: str | None):
+    def __init__(self, account: Account, token: str | None, answer: str | None, read=None):
         super().__init__(account.jid, account.password, (ADDRESS, 5222), CA)
-        self.token, self.answer = token, answer
+        self.token, self.answer, self.read = token, answer, read
         # slixmpp keeps stanzas that it does not expect before a login.
         self._always_send_everything = True
         self.outcome = asyncio.get_event_loop().create_future()
         self.add_event_handler("register", self.register)
+        self.form_of_plugin = self.plugin["xep_0077"].get_registration
+        self.plugin["xep_0077"].get_registration = self.form
         # It goes on to log in where no account can be made.
         self.add_event_handler("failed_all_auth", lambda _: self.outcome.set_result("not offered"))
 
-    async def register(self, _form) -> None:
+    async def form(self) -> ET.Element:
+        try:
+            return await self.form_of_plugin(timeout=SECONDS)
+        except IqError as error:
+            self.outcome.set_result("no form: " + condition(error.iq.xml.find("{jabber:client}error")))
+            raise
+
+    async def register(self, form) -> None:
         fields = {"username": self.boundjid.user, "password": self.password}
-        if self.answer is None:
+        if self.read:
+            # As Conversations does: it shows the picture, and fills in nothing else.
+            fields |= {"FORM_TYPE": REGISTER, "ocr": self.read(bits_of_binary(form.xml))}
+            inner = "".join(f"<field var='{name}'><value>{value}</value></field>" for name, value in fields.items())
+            inner = f"<x xmlns='jabber:x:data' type='submit'>{inner}</x>"
+        elif self.answer is None:
             inner = "".join(f"<{name}>{value}</{name}>" for name, value in fields.items())
         else:
             fields |= {"FORM_TYPE": REGISTER, "answer": self.answer}
@@ -192,13 +208,26 @@ class InBand(Client):
         await iq.send(timeout=SECONDS)
 
 
-def in_band(account: Account, token: str | None = None, answer: str | None = None) -> str:
+def bits_of_binary(iq: ET.Element) -> bytes:
+    """The picture that a field of the form shows (XEP-0221), and that comes with it (XEP-0231)."""
+    (field,) = [field for field in iq.iter("{jabber:x:data}field") if field.get("var") == "ocr"]
+    (uri,) = field.iter("{urn:xmpp:media-element}uri")
+    (data,) = iq.iter("{urn:xmpp:bob}data")
+    picture = base64.b64decode(data.text)
+    assert (uri.get("type"), data.get("type")) == ("image/png", "image/png")
+    assert uri.text == f"cid:{data.get('cid')}" == f"cid:sha1+{hashlib.sha1(picture).hexdigest()}@bob.xmpp.org"
+    return picture
+
+
+def in_band(
+    account: Account, token: str | None = None, answer: str | None = None, read=None, seconds: int = SECONDS
+) -> str:
     """What comes of making an account in an app."""
 
     async def run() -> str:
-        app = InBand(account, token, answer)
+        app = InBand(account, token, answer, read)
         app.connect(*app.address)
-        return await asyncio.wait_for(app.outcome, SECONDS)
+        return await asyncio.wait_for(app.outcome, seconds)
 
     asyncio.set_event_loop(LOOP)
     outcome = LOOP.run_until_complete(run())
@@ -609,3 +638,155 @@ def test_administrators_are_told_and_decide_by_a_command_and_the_queue_is_short(
         )
         print(done.findtext(f"{{{COMMANDS}}}note"))
     assert [can(account) for account in asked] == [True, False, False]
+
+
+POOL = "/var/lib/xmpp-captcha"
+READ_POOL = f"""
+import hashlib, json, pathlib
+files = [path.read_bytes().split(b"\\n", 1) for path in pathlib.Path("{POOL}").iterdir()]
+print(json.dumps({{hashlib.sha256(picture).hexdigest(): letters.decode() for letters, picture in files}}))
+"""
+# Long enough for a slow machine.
+LIFETIME = 30
+
+
+@pytest.fixture(scope="module")
+def pictured(registration):
+    """Whoever answers the question and reads the picture may register, and nobody has to approve."""
+    registration(
+        xmpp_registration="open",
+        prosody_registration_questions=[QUESTION],
+        prosody_registration_captcha=True,
+        prosody_registration_approval=False,
+        prosody_settings_extra={"register_captcha_lifetime": LIFETIME},
+    )
+
+
+@pytest.fixture
+def letters(pictured, rosewood):
+    """Reads a picture that is shown from now on, as only the host can. None is drawn meanwhile, which it would not know."""
+    rosewood.out("systemctl stop xmpp-captcha.timer; systemctl start xmpp-captcha.service")
+    known = json.loads(rosewood.out("python3 -", stdin=READ_POOL))
+
+    def read(picture: bytes) -> str:
+        return known[hashlib.sha256(picture).hexdigest()]
+
+    yield read
+    rosewood.out("systemctl start xmpp-captcha.timer")
+
+
+def picture_of(shown) -> bytes:
+    (image,) = [attributes for tag, attributes in shown.page.tags if tag == "img"]
+    kind, _, data = image["src"].partition(",")
+    assert (kind, bool(image["alt"])) == ("data:image/png;base64", True)
+    return base64.b64decode(data)
+
+
+def test_open_asks_for_letters_of_a_picture(letters, browser, can):
+    account, other = newcomer(), newcomer()
+    shown = slowly(browser)
+    assert shown.headers["content-security-policy"] == HEADERS["content-security-policy"] + "; img-src data:"
+    first = letters(picture_of(shown))
+    # A wrong answer is the end of that picture, and the right one comes too late.
+    wrong = browser.submit(shown, **typed(account), **RIGHT, letters="222222")
+    assert (wrong.status, list(wrong.page.wrong)) == (422, ["form", "letters"])
+    assert browser.submit(shown, **typed(account), **RIGHT, letters=first).page.wrong["letters"].startswith("The time")
+    time.sleep(2)
+    second = letters(picture_of(wrong))
+    assert second != first
+    # The question is asked as well. Who has read the letters is not shown others.
+    missing = browser.submit(wrong, **typed(account), answer="red", letters=f" {second[:3]} {second[3:].lower()}")
+    assert list(missing.page.wrong) == ["form", "answer"]
+    assert "letters" not in missing.page.fields
+    assert "img-src" not in missing.headers["content-security-policy"]
+    time.sleep(2)
+    done = browser.submit(missing, **typed(account), **RIGHT)
+    assert (done.status, done.page.heading) == (200, "Your account is ready")
+    assert can(account)
+    # They were for one account.
+    for again in (wrong, missing):
+        refused = browser.submit(again, **typed(other), **RIGHT, letters=second)
+        assert (refused.status, list(refused.page.wrong)) == (422, ["form", "letters"])
+    assert not can(other)
+
+
+def test_letters_are_of_one_form(letters, browser, internet, can):
+    """Nobody sends what others have read."""
+    account, other = newcomer(), Browser(internet)
+    shown, its = slowly(browser), slowly(other)
+    assert browser.submit(shown, **typed(account), **RIGHT, letters=letters(picture_of(its))).status == 422
+    assert other.submit(shown, **typed(account), **RIGHT, letters=letters(picture_of(shown))).status == 422
+    assert not can(account)
+
+
+def test_letters_expire(letters, browser, can):
+    account, late = newcomer(), newcomer()
+    shown = browser.open()
+    time.sleep(LIFETIME + 1)
+    refused = browser.submit(shown, **typed(account), **RIGHT, letters=letters(picture_of(shown)))
+    assert (refused.status, refused.page.wrong["letters"][:8]) == (422, "The time")
+    assert not can(account)
+
+    def dawdle(picture: bytes) -> str:
+        time.sleep(LIFETIME + 1)
+        return letters(picture)
+
+    assert in_band(late, read=dawdle, seconds=SECONDS + LIFETIME) == "not-acceptable"
+    assert not can(late)
+
+
+def test_who_guesses_letters_is_stopped(letters, browser, can):
+    """As if each had been an account."""
+    account = newcomer()
+    shown = slowly(browser)
+    statuses = []
+    for _ in range(6):
+        shown = browser.submit(shown, **typed(account), **RIGHT, letters="222222")
+        statuses.append(shown.page.wrong["form"][:19])
+        time.sleep(2)
+    assert statuses == ["Something is wrong "] * 5 + ["Too many accounts w"]
+    refused = browser.submit(shown, **typed(account), **RIGHT, letters=letters(picture_of(shown)))
+    assert refused.page.wrong["form"].startswith("Too many accounts")
+    guesses = [in_band(account, read=lambda _: "222222") for _ in range(6)]
+    assert guesses == ["not-acceptable"] * 5 + ["resource-constraint"]
+    assert in_band(account, read=letters) == "resource-constraint"
+    assert not can(account)
+
+
+def test_apps_show_the_picture(letters, can):
+    account = newcomer()
+    assert in_band(account) == in_band(account, answer="green") == "not-acceptable"
+    assert in_band(account, read=lambda _: "222222") == "not-acceptable"
+    assert in_band(account, read=letters) == "registered"
+    assert can(account)
+
+
+def test_an_invitation_needs_no_letters(letters, browser, invite, can):
+    account, other = newcomer(), newcomer()
+    shown = browser.open(invite())
+    assert not {"answer", "letters"} & set(shown.page.fields)
+    assert browser.submit(shown, **typed(account)).page.heading == "Your account is ready"
+    assert can(account)
+    assert in_band(other, invite()) == "registered"
+    assert can(other)
+
+
+def test_pictures_run_out_and_are_drawn_again(letters, rosewood, browser, can):
+    count = f"ls {POOL} | wc -l"
+    assert int(rosewood.out(count)) == 200
+    # Others on the host see neither pictures nor letters, and who draws sees nothing else.
+    assert rosewood.run(f"runuser -u www-data -- ls {POOL}").rc != 0
+    assert rosewood.run("runuser -u xmpp-captcha -- ls /var/lib/prosody").rc != 0
+    browser.open()
+    assert int(rosewood.out(count)) == 199
+    rosewood.out(f"rm {POOL}/*")
+    shown = browser.open()
+    assert (shown.status, shown.page.heading, shown.page.fields) == (503, "Try again in some minutes", {})
+    assert in_band(newcomer(), read=letters) == "no form: resource-constraint"
+    told = "journalctl --unit=prosody --since=-1min --output=cat --grep='No picture of letters is left'"
+    assert len(rosewood.out(told).splitlines()) == 1
+    # As the timer does.
+    assert "xmpp-captcha.service" in rosewood.out("systemctl show --property=Unit xmpp-captcha.timer")
+    rosewood.out("systemctl start xmpp-captcha.service")
+    assert int(rosewood.out(count)) == 200
+    assert browser.open().status == 200

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import time
 
@@ -38,6 +39,13 @@ TEXTS = {
 each = pytest.mark.parametrize(("language", "width", "scripts"), [("en", 1280, True), ("de", 390, False)])
 
 
+READ_POOL = """
+import base64, json, pathlib
+files = [path.read_bytes().split(b"\\n", 1) for path in pathlib.Path("/var/lib/xmpp-captcha").iterdir()]
+print(json.dumps({base64.b64encode(picture).decode(): letters.decode() for letters, picture in files}))
+"""
+
+
 def heading(browser) -> str:
     return browser.find_element(By.TAG_NAME, "h1").text
 
@@ -57,6 +65,15 @@ def can_log_in(site, jid: str, password: str) -> bool:
 @each
 def test_somebody_makes_an_account_that_is_approved(site, browse, language, width, scripts):
     browser, texts = browse(language, width, scripts), TEXTS[language]
+    # None is drawn meanwhile, of which this would not know the letters.
+    site.host.out("systemctl stop xmpp-captcha.timer; systemctl start xmpp-captcha.service")
+    pool = json.loads(site.host.out("python3 -", stdin=READ_POOL))
+
+    def letters() -> str:
+        image = browser.find_element(By.CSS_SELECTOR, "form img")
+        assert (image.get_property("naturalWidth"), bool(image.get_attribute("alt"))) == (240, True)
+        return pool[image.get_attribute("src").partition(",")[2]]
+
     browser.get(f"https://{site.web}/register/")
     assert browser.find_element(By.TAG_NAME, "html").get_attribute("lang") == language
     assert heading(browser) == texts["form"]
@@ -64,13 +81,13 @@ def test_somebody_makes_an_account_that_is_approved(site, browse, language, widt
     browser.picture("register")
 
     name, password = f"romeo-{secrets.token_hex(3)}", secrets.token_urlsafe(18)
-    browser.fill(name="admin", password=password, again=f"{password}!", answer="blue")
-    assert len(browser.find_elements(By.CSS_SELECTOR, "[aria-invalid=true]")) == 3
+    browser.fill(name="admin", password=password, again=f"{password}!", answer="blue", letters="222222")
+    assert len(browser.find_elements(By.CSS_SELECTOR, "[aria-invalid=true]")) == 4
     browser.picture("register-wrong")
 
     # No human is faster.
     time.sleep(2)
-    browser.fill(name=name, password=password, again=password, answer=texts["answer"])
+    browser.fill(name=name, password=password, again=password, answer=texts["answer"], letters=letters())
     assert heading(browser) == texts["waits"]
     browser.picture("register-waits")
     jid = f"{name}@{site.domain}"

@@ -16,8 +16,10 @@ HOSTILE = ["<script>alert(1)</script>", "\"><b onclick='x'>", "{body|raw}", "%s%
 
 
 def lua(script, *arguments):
-    """What a script prints whose `arg`s are these values and whose `policy` and `page` are the module's parts."""
-    head = "".join(f"local {part} = assert(loadfile('{MODULE}/{part}.lib.lua'))()\n" for part in ("policy", "page"))
+    """What a script prints whose `arg`s are these values and whose `policy`, `page` and `captcha` are the module's parts."""
+    head = "".join(
+        f"local {part} = assert(loadfile('{MODULE}/{part}.lib.lua'))()\n" for part in ("policy", "page", "captcha")
+    )
     head += "local given = {}; for i, text in ipairs(arg) do given[i] = load('return ' .. text)() end\n"
     done = subprocess.run(
         ["lua5.4", "-", *map(to_lua, arguments)], input=head + script, capture_output=True, text=True, check=True
@@ -160,11 +162,13 @@ DATA = {
 PAGES = {
     "form": "page.form(given[1])",
     "question": "(function (data) data.uri, data.token = nil, nil; return page.form(data) end)(given[1])",
+    "picture": "(function (data) data.uri, data.picture = nil, 'data:image/png;base64,AA=='; return page.form(data) end)(given[1])",
     "done": "page.done(given[1])",
     "waits": "(function (data) data.waits = true; return page.done(data) end)(given[1])",
     "invite_only": "page.message(given[1], 'invite_only')",
     "invalid": "page.message(given[1], 'invalid')",
     "insecure": "page.message(given[1], 'insecure')",
+    "no_captcha": "page.message(given[1], 'no_captcha')",
 }
 
 
@@ -180,7 +184,7 @@ class Tags(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.seen.append((tag, [name for name, _value in attrs]))
         self.values += [value for _name, value in attrs]
-        if tag not in {"meta", "link", "input"}:
+        if tag not in {"meta", "link", "input", "img"}:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -232,3 +236,53 @@ def test_both_languages_say_the_same():
 
 def test_the_style_fetches_nothing():
     assert not re.search(r"url\(|@import|expression", (MODULE / "style.css").read_text())
+
+
+KEEPER = "local its = captcha.keeper(600, 2); its.add('a', 'AC3', 0); its.add('b', 'XY9', 100)\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "outcome"),
+    [
+        ("print(its.problem('a', 'AC3', 599))", "nil"),
+        ("print(its.problem('a', ' a c3 ', 1))", "nil"),
+        ("print(its.problem('a', 'XY9', 1))", "captcha_wrong"),
+        ("print(its.problem('a', '', 1))", "captcha_wrong"),
+        ("print(its.problem('a', nil, 1))", "captcha_wrong"),
+        ("print(its.problem('a', 'AC.', 1))", "captcha_wrong"),
+        ("print(its.problem('a', 'AC3', 600))", "captcha_over"),
+        ("print(its.problem('c', 'AC3', 1))", "captcha_over"),
+        ("print(its.problem(nil, 'AC3', 1))", "captcha_over"),
+        # A wrong answer is the last one.
+        ("its.problem('a', 'ACE', 1); print(its.problem('a', 'AC3', 2))", "captcha_over"),
+        # A right one is asked for once, until an account is made.
+        ("its.problem('a', 'AC3', 1); print(its.is_solved('a', 2), its.problem('a', nil, 2))", "true\tnil"),
+        ("its.problem('a', 'AC3', 1); print(its.is_solved('a', 600), its.problem('a', nil, 600))", "false\tcaptcha_over"),
+        ("its.problem('a', 'AC3', 1); its.drop('a'); print(its.is_solved('a', 2), its.problem('a', 'AC3', 2))",
+         "false\tcaptcha_over"),
+        ("print(its.is_solved('a', 1), its.is_solved('c', 1), its.is_solved(nil, 1))", "false\tfalse\tfalse"),
+        # No more than two are out, of which those that are over do not count.
+        ("print(its.has_room(599), its.has_room(600), its.problem('b', 'XY9', 600))", "false\ttrue\tnil"),
+        ("its.drop('c'); its.drop('b'); its.drop('b'); print(its.has_room(1)); its.add('d', 'E', 1); print(its.has_room(1))",
+         "true\nfalse"),
+    ],
+)  # fmt: skip
+def test_letters_are_answered_once_and_in_time(script, outcome):
+    assert lua(KEEPER + script) == outcome
+
+
+@pytest.mark.parametrize(
+    ("content", "parts"),
+    [
+        ("AC3\n\x89PNG\r\nabc\n", "AC3\t5"),
+        ("AC3\nGIF89a", "nil\tnil"),
+        ("AC3\n", "nil\tnil"),
+        ("\x89PNG", "nil\tnil"),
+        ("", "nil\tnil"),
+    ],
+)
+def test_files_of_the_pool(content, parts):
+    escaped = "".join(f"\\{ord(character):03d}" for character in content)
+    script = f'local letters, picture = captcha.parse("{escaped}"); print(letters, picture and #picture - 5)'
+    assert lua(script) == parts
+    assert lua("print(captcha.parse(nil))") == "nil"

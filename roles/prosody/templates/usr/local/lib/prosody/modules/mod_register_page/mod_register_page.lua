@@ -6,7 +6,7 @@
 -- in-band (XEP-0077) alike. A proxy in front of it does TLS and limits requests.
 --
 -- Where registration is open, who has no invitation answers a question, and the account waits until an administrator
--- approves of it, by a command (XEP-0050) or in a shell.
+-- approves of it, by a command (XEP-0050) or in a shell. They may have to read letters from a picture, too.
 --
 -- Works on Prosody 0.12 and 13.
 --   register_min_password      characters that a password needs (default 10)
@@ -18,7 +18,12 @@
 --   register_approval          whether such accounts wait for approval (default yes)
 --   register_web_client        whether there is a web client at /chat/ (default no)
 --   register_most_waiting      accounts that may wait at a time (default 100)
+--   register_captcha           a folder of pictures with letters, which they have to read, too; in apps in place of the
+--                              question (XEP-0158). Default: none
+--   register_captcha_lifetime  seconds that there are for that (default 600)
+--   register_captcha_per_hour  pictures that one address may see in an hour (default 60)
 
+local lfs = require "lfs";
 local cache = require "util.cache";
 local errors = require "util.error";
 local hashes = require "util.hashes";
@@ -34,6 +39,7 @@ local base64 = require "util.encodings".base64;
 local configmanager = require "core.configmanager";
 local usermanager = require "core.usermanager";
 local adhoc = require "util.adhoc";
+local captcha = module:require "captcha";
 local page = module:require "page";
 local policy = module:require "policy";
 local waiting = module:require "waiting";
@@ -51,6 +57,9 @@ local web_client = module:get_option_boolean("register_web_client", false);
 local web_name = module:get_option_string("http_host", host);
 local approval = module:get_option_boolean("register_approval", true);
 local most_waiting = module:get_option_number("register_most_waiting", 100);
+local pictures = module:get_option_string("register_captcha");
+local pictures_out = captcha.keeper(module:get_option_number("register_captcha_lifetime", 600), 1000);
+local pictures_per_hour = module:get_option_number("register_captcha_per_hour", 60);
 local default_role = module:get_option_string("register_ibr_default_role", "prosody:registered");
 local contact_info = module:get_option("contact_info", {});
 
@@ -67,15 +76,58 @@ for _, scope in ipairs { host, "*" } do
 end
 local reserved = policy.reserve(others);
 
-local throttles = cache.new(10000);
-local function may_make_another(address)
-	local packed = address and net.pton(address);
-	if not packed then return true; end
-	-- Who has one address of IPv6 has its /64.
-	local key = #packed == 16 and packed:sub(1, 8) or packed;
-	local its = throttles:get(key) or throttle.create(per_hour, 3600);
-	throttles:set(key, its);
-	return its:poll(1);
+-- Returns a function that says of an address whether it may do something once more.
+local function hourly(times)
+	local throttles = cache.new(10000);
+	return function (address)
+		local packed = address and net.pton(address);
+		if not packed then return true; end
+		-- Who has one address of IPv6 has its /64.
+		local key = #packed == 16 and packed:sub(1, 8) or packed;
+		local its = throttles:get(key) or throttle.create(times, 3600);
+		throttles:set(key, its);
+		return its:poll(1);
+	end
+end
+local may_make_another = hourly(per_hour);
+local may_see_another = hourly(pictures_per_hour);
+
+-- Takes a picture out of the folder: who has deleted it has it. Returns its ID and the picture, or nil and a key of the texts.
+local is_short = false;
+local function new_captcha(address)
+	if not may_see_another(address) then return nil, "throttled"; end
+	local letters, picture;
+	if pictures_out.has_room(os.time()) then
+		pcall(function ()
+			for name in lfs.dir(pictures) do
+				local path = pictures .. "/" .. name;
+				local file = name:find("^%x+$") and io.open(path, "rb");
+				if file then
+					letters, picture = captcha.parse(file:read("a"));
+					file:close();
+					if os.remove(path) and picture then return; end
+					picture = nil;
+				end
+			end
+		end);
+	end
+	if not picture then
+		-- Once, and not as often as somebody asks.
+		if not is_short then module:log("warn", "No picture of letters is left for who registers"); end
+		is_short = true;
+		return nil, "no_captcha";
+	end
+	is_short = false;
+	local id = hashes.sha1(random.bytes(18), true);
+	pictures_out.add(id, letters, os.time());
+	return id, picture;
+end
+
+-- A wrong answer counts as an account that was made.
+local function problem_with_letters(id, answer, address)
+	local problem = pictures_out.problem(id, answer, os.time());
+	if problem == "captcha_wrong" and not may_make_another(address) then return "throttled"; end
+	return problem;
 end
 
 -- What is shown of a new invitation, by whichever command it is made.
@@ -102,8 +154,8 @@ module:hook("user-registering", function (event)
 	end
 	local invite = event.validated_invite or event.session and event.session.validated_invite;
 	local additional = event.additional or {};
-	local answer = additional.answer;
-	additional.answer = nil;
+	local answer, letters = additional.answer, additional.ocr;
+	additional.answer, additional.ocr = nil, nil;
 	-- An invitation makes a new account: it is no way to one that is there.
 	if event.allow_reset then
 		event.allow_reset = nil;
@@ -117,16 +169,59 @@ module:hook("user-registering", function (event)
 	problem = policy.problem_with_password(password, event.username, minimum);
 	if problem then return refuse("modify", "not-acceptable", problem); end
 	if not invite then
-		if not event.answered and not policy.is_right(questions[1], answer) then
+		if not event.answered and not pictures and not policy.is_right(questions[1], answer) then
 			return refuse("modify", "not-acceptable", "answer_wrong");
 		end
 		if approval and #waiting.list() >= most_waiting then return refuse("wait", "resource-constraint", "queue_full"); end
 	end
 	if usermanager.user_exists(event.username, host) then return refuse("cancel", "conflict", "name_taken"); end
-	if not may_make_another(event.ip or event.session and event.session.ip) then
+	local address = event.ip or event.session and event.session.ip;
+	if pictures and not invite and not event.answered then
+		local id = event.session and event.session.register_captcha;
+		problem = problem_with_letters(id, letters, address);
+		-- It was for this one account.
+		pictures_out.drop(id);
+		if problem == "throttled" then return refuse("wait", "resource-constraint", problem); end
+		if problem then return refuse("modify", "not-acceptable", problem); end
+	end
+	if not may_make_another(address) then
 		return refuse("wait", "resource-constraint", "throttled");
 	end
 end, -100);
+
+-- Apps that ask for the form get it with a picture (XEP-0158, XEP-0221, XEP-0231), unless they have shown an invitation.
+if is_open and pictures then
+	module:hook("stanza/iq/jabber:iq:register:query", function (event)
+		local session, stanza = event.origin, event.stanza;
+		if stanza.attr.type ~= "get" or session.type ~= "c2s_unauthed" or not session.secure or session.validated_invite then
+			return;
+		end
+		if session.register_captcha then pictures_out.drop(session.register_captcha); end
+		local id, picture = new_captcha(session.ip);
+		session.register_captcha = id;
+		if not id then
+			local texts = page.texts.en;
+			session.send(st.error_reply(stanza, "wait", "resource-constraint", (texts[picture .. "_text"] or texts[picture]):format(host)));
+			return true;
+		end
+		local cid = "sha1+" .. hashes.sha1(picture, true) .. "@bob.xmpp.org";
+		local form = dataforms.new {
+			title = page.texts.en.register;
+			instructions = page.texts.en.captcha_app:format(minimum, web_name);
+			{ name = "FORM_TYPE", type = "hidden", value = "jabber:iq:register" };
+			{ name = "username", type = "text-single", label = page.texts.en.name, required = true };
+			{ name = "password", type = "text-private", label = page.texts.en.password, required = true };
+			{ name = "ocr", type = "text-single", label = page.texts.en.letters, required = true;
+				media = { width = 240, height = 80, { type = "image/png", uri = "cid:" .. cid } } };
+		};
+		session.send(st.reply(stanza):query("jabber:iq:register")
+			:text_tag("instructions", page.texts.en.captcha_app:format(minimum, web_name))
+			:text_tag("username"):text_tag("password")
+			:add_child(form:form())
+			:text_tag("data", base64.encode(picture), { xmlns = "urn:xmpp:bob", cid = cid, type = "image/png", ["max-age"] = "0" }));
+		return true;
+	end, 10);
+end
 
 -- Before anybody can log in: the account has been there for no more than this event.
 module:hook("user-registered", function (event)
@@ -180,16 +275,16 @@ end
 -- A form is good for an hour, and in the browser that asked for it only: the cookie is not sent from other sites.
 local key = random.bytes(32);
 local cookie_name = "__Secure-register";
-local function sign(issued, question, cookie)
-	local signed = issued .. "." .. question;
+local function sign(issued, question, captcha_id, cookie)
+	local signed = issued .. "." .. question .. "." .. captcha_id;
 	return signed .. "." .. hashes.hmac_sha256(key, signed .. "." .. cookie, true);
 end
--- Returns the number of the question and the age of the form, or nil where it is not ours.
+-- Returns the number of the question, the age of the form and the ID of the picture, or nil where it is not ours.
 local function question_of(form_token, cookie)
-	local issued, question = (form_token or ""):match("^(%d+)%.(%d+)%.");
-	if not issued or not cookie or not hashes.equals(form_token, sign(issued, question, cookie)) then return nil; end
+	local issued, question, captcha_id = (form_token or ""):match("^(%d+)%.(%d+)%.(%x*)%.");
+	if not issued or not cookie or not hashes.equals(form_token, sign(issued, question, captcha_id, cookie)) then return nil; end
 	local age = os.time() - tonumber(issued);
-	if age < 3600 then return tonumber(question), age; end
+	if age < 3600 then return tonumber(question), age, captcha_id; end
 end
 local function cookie_of(request)
 	return (";" .. (request.headers.cookie or "")):match(";%s*" .. cookie_name:gsub("%p", "%%%0") .. "=([%w_-]+)");
@@ -200,13 +295,14 @@ local function decode(text)
 	return type(decoded) == "table" and decoded or {};
 end
 
-local function answer(event, status, body)
+local function answer(event, status, body, images)
 	local headers = event.response.headers;
 	event.response.status_code = status;
 	headers.content_type = "text/html; charset=utf-8";
 	headers.cache_control = "no-store";
 	headers.content_security_policy =
-		"default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+		"default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+		.. (images and "; img-src data:" or "");
 	return body;
 end
 
@@ -232,14 +328,21 @@ local function show_form(event, status, data)
 		event.response.headers.set_cookie =
 			cookie_name .. "=" .. cookie .. "; Path=/register/; Max-Age=3600; Secure; HttpOnly; SameSite=Strict";
 	end
-	local number = 0;
+	local number, captcha_id = 0, "";
 	if not data.uri then
+		if pictures and data.captcha_id and pictures_out.is_solved(data.captcha_id, os.time()) then
+			captcha_id = data.captcha_id;
+		elseif pictures then
+			local id, picture = new_captcha(event.request.ip);
+			if not id then return answer(event, picture == "throttled" and 429 or 503, page.message(data, picture)); end
+			captcha_id, data.picture = id, "data:image/png;base64," .. base64.encode(picture);
+		end
 		number = math.random(#questions);
 		data.question = questions[number][data.lang] or questions[number].en;
 		data.approval = approval;
 	end
-	data.form_token = sign(os.time(), number, cookie);
-	return answer(event, status, page.form(data));
+	data.form_token = sign(os.time(), number, captcha_id, cookie);
+	return answer(event, status, page.form(data), data.picture ~= nil);
 end
 
 -- Returns the data of a visitor, or the answer to one who cannot register.
@@ -264,13 +367,18 @@ end
 -- What is wrong with a form, by field.
 local function check(event, given, data, name)
 	local wrong = {};
-	local question, age = question_of(given.form, cookie_of(event.request));
+	local question, age, captcha_id = question_of(given.form, cookie_of(event.request));
 	if not question then
 		wrong.form = "form_expired";
 	elseif not data.uri then
 		-- No human is that fast.
 		if age < 2 then wrong.form = "too_fast"; end
 		if not policy.is_right(questions[question], given.answer) then wrong.answer = "answer_wrong"; end
+		if pictures then
+			local problem = problem_with_letters(captcha_id, given.letters, event.request.ip);
+			wrong[problem == "throttled" and "form" or "letters"] = problem;
+			data.captcha_id = captcha_id;
+		end
 	end
 	if given.website ~= "" then wrong.form = "refused"; end
 	if not data.fixed_name then wrong.name = policy.problem_with_name(name, reserved); end
@@ -303,6 +411,8 @@ local function submit(event)
 		return show_form(event, (problem == "throttled" or problem == "queue_full") and 429 or 422, data);
 	end
 
+	-- The letters were for this one account.
+	if data.captcha_id then pictures_out.drop(data.captcha_id); end
 	local create = usermanager.create_user_with_role or usermanager.create_user;
 	local ok, problem = create(name, given.password, host, account.role);
 	if not ok then

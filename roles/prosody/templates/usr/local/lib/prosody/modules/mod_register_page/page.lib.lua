@@ -24,6 +24,15 @@ texts.en = {
 	password_hint = "At least %s characters. Nobody can recover it, so keep it in a password manager.";
 	again = "Password again";
 	answer = "A question, to tell you from machines";
+	letters = "Letters and digits of the picture";
+	letters_hint = "Six of them, large or small.";
+	letters_unseen = "If you cannot see or read them, ask the administrators for an invitation: it needs none. Their address is at the bottom.";
+	picture = "Picture of six distorted letters and digits";
+	captcha_wrong = "These were not the letters of the picture. Here is another one.";
+	captcha_over = "The time for the picture is over. Here is another one.";
+	captcha_app = "Choose a name and a password of at least %s characters, and type the letters and digits of the picture. If you cannot see it, the administrators invite you; their address is at https://%s/register/.";
+	no_captcha = "Try again in some minutes";
+	no_captcha_text = "So many want an account at %s at the moment that there is no picture left, which tells people from machines.";
 	approve_hint = "An administrator approves of the account before you can use it.";
 	website = "Leave this empty";
 	send = "Make the account";
@@ -72,6 +81,15 @@ texts.de = {
 	password_hint = "Mindestens %s Zeichen. Niemand kann es wiederherstellen: Bewahre es in einem Passwortmanager auf.";
 	again = "Passwort noch einmal";
 	answer = "Eine Frage, die dich von Maschinen unterscheidet";
+	letters = "Buchstaben und Ziffern des Bildes";
+	letters_hint = "Sechs, groß oder klein.";
+	letters_unseen = "Wenn du sie nicht sehen oder lesen kannst, bitte die Administratoren um eine Einladung: Mit ihr geht es ohne. Ihre Adresse steht unten.";
+	picture = "Bild mit sechs verzerrten Buchstaben und Ziffern";
+	captcha_wrong = "Das waren nicht die Buchstaben des Bildes. Hier ist ein anderes.";
+	captcha_over = "Die Zeit für das Bild ist um. Hier ist ein anderes.";
+	captcha_app = "Wähle einen Namen und ein Passwort mit mindestens %s Zeichen und tippe die Buchstaben und Ziffern des Bildes ab. Wenn du es nicht sehen kannst, laden dich die Administratoren ein; ihre Adresse steht auf https://%s/register/.";
+	no_captcha = "Versuche es in ein paar Minuten wieder";
+	no_captcha_text = "Gerade möchten so viele ein Konto bei %s, dass kein Bild mehr da ist, das Menschen von Maschinen unterscheidet.";
 	approve_hint = "Ein Administrator gibt das Konto frei, bevor du es benutzen kannst.";
 	website = "Dieses Feld leer lassen";
 	send = "Konto anlegen";
@@ -187,7 +205,8 @@ local function app_list()
 end
 
 -- data: besides those of `render`, values and errors by field, form_token, minimum, of an invitation uri, inviter and
--- fixed_name, and without one question and approval.
+-- fixed_name, and without one question, approval, and
+-- picture where letters are to be read.
 local function form(data)
 	local t = texts[data.lang];
 	local parts, focused = {}, false;
@@ -235,6 +254,15 @@ local function form(data)
 		field("answer", {
 			type = "text", label = data.question, hint = t.answer, autocomplete = "off";
 			more = 'maxlength="200"';
+		});
+	end
+	if data.picture then
+		add('<p class="picture"><img src="{picture}" alt="{alt}" width="240" height="80"></p>\n<p class="hint">{unseen}</p>\n', {
+			picture = data.picture, alt = t.picture, unseen = t.letters_unseen;
+		});
+		field("letters", {
+			type = "text", hint = t.letters_hint, autocomplete = "off";
+			more = 'maxlength="20" autocapitalize="characters" spellcheck="false"';
 		});
 	end
 	if data.approval then add('<p>{approve_hint}</p>\n', t); end
