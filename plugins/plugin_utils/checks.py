@@ -893,6 +893,7 @@ FORMATS = {
     "bind_transfer_key_name": key_name,
     "bind_transfer_secret": tsig_secret,
     "prosody_invite_days": positive,
+    "prosody_fast_token_days": positive,
     "prosody_registration_min_password": password_length,
     "prosody_registration_reserved": list_of(account_name, "account names", "['chief']"),
     "prosody_registration_per_hour": positive,

@@ -105,6 +105,22 @@ def accounts(rosewood: Host, internet: Host) -> dict[str, Account]:
     }
 
 
+@pytest.fixture(scope="module")
+def roles_with(tmp_path_factory):
+    """Run the roles that serve accounts with other variables; when the module's tests have ended, as it was."""
+    playbook = tmp_path_factory.mktemp("roles") / "roles.yml"
+    roles = ["magicbroccoli.xmpp.prosody", "magicbroccoli.xmpp.nginx"]
+    playbook.write_text(json.dumps([{"hosts": HOSTNAME, "gather_facts": False, "roles": roles}]))
+
+    def run(**variables) -> None:
+        given = (f"--inventory={SCENARIO.parent}", f"--extra-vars={json.dumps(variables)}")
+        done = ansible("ansible-playbook", *given, str(playbook), inventory=INVENTORY)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    yield run
+    run()
+
+
 @pytest.fixture(scope="session")
 def site() -> Callable[..., subprocess.CompletedProcess]:
     """Run a playbook, that of the site unless said, as an operator does, with other variables or another inventory."""

@@ -26,16 +26,12 @@ from conftest import (
     DOMAIN,
     DOMAINS,
     EXTRA,
-    HOSTNAME,
     HOSTS,
-    INVENTORY,
     LOOP,
-    SCENARIO,
     Account,
     create,
     logs_in,
 )
-from hosts import ansible
 from slixmpp.exceptions import IqError
 
 ADMINS = {DOMAIN: "admin", EXTRA: "gardener"}
@@ -494,25 +490,9 @@ def test_requests_are_limited(internet):
     assert codes.count("404") + codes.count("429") == 100
 
 
-@pytest.fixture(scope="module")
-def registration(tmp_path_factory):
-    """Run the roles that know of registration with other variables."""
-    playbook = tmp_path_factory.mktemp("registration") / "roles.yml"
-    roles = ["magicbroccoli.xmpp.prosody", "magicbroccoli.xmpp.nginx"]
-    playbook.write_text(json.dumps([{"hosts": HOSTNAME, "gather_facts": False, "roles": roles}]))
-
-    def run(**variables) -> None:
-        given = (f"--inventory={SCENARIO.parent}", f"--extra-vars={json.dumps(variables)}")
-        done = ansible("ansible-playbook", *given, str(playbook), inventory=INVENTORY)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    yield run
-    run()
-
-
-def test_closed_is_closed(registration, browser, invite, accounts, rosewood, connect, can):
+def test_closed_is_closed(roles_with, browser, invite, accounts, rosewood, connect, can):
     token = invite()
-    registration(xmpp_registration="closed")
+    roles_with(xmpp_registration="closed")
     for shown in (browser.open(), browser.open(token), browser.ask(f"https://{DOMAIN}/register/style.css")):
         assert shown.status == 404
     stranger = newcomer()
@@ -537,9 +517,9 @@ RIGHT = {"answer": " Green "}
 
 
 @pytest.fixture(scope="module")
-def opened(registration):
+def opened(roles_with):
     """Whoever answers the question may register, but nobody from one address of internet.test."""
-    registration(
+    roles_with(
         xmpp_registration="open",
         prosody_registration_questions=[QUESTION],
         prosody_registration_blocklist=[f"{SECOND}/128"],
@@ -651,9 +631,9 @@ LIFETIME = 30
 
 
 @pytest.fixture(scope="module")
-def pictured(registration):
+def pictured(roles_with):
     """Whoever answers the question and reads the picture may register, and nobody has to approve."""
-    registration(
+    roles_with(
         xmpp_registration="open",
         prosody_registration_questions=[QUESTION],
         prosody_registration_captcha=True,

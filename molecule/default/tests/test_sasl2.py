@@ -11,28 +11,32 @@ import hmac
 import secrets
 import socket
 import ssl
+import time
+import uuid
 import xml.etree.ElementTree as ET
+from datetime import datetime
 
 import pytest
-from conftest import ADDRESS, CA, DOMAIN, RELEASE, create
+from conftest import ADDRESS, CA, DOMAIN, RELEASE, Account, create
 
 SASL2 = "{urn:xmpp:sasl:2}"
 BIND2 = "{urn:xmpp:bind:0}"
 SASL = "{urn:ietf:params:xml:ns:xmpp-sasl}"
 SM = "{urn:xmpp:sm:3}"
+FAST = "{urn:xmpp:fast:0}"
 BINDINGS = "{urn:xmpp:sasl-cb:0}"
 
 
 class Stream:
     """A stream by direct TLS, up to the login."""
 
-    def __init__(self):
+    def __init__(self, jid: str = ""):
         connection = socket.create_connection((ADDRESS, 5223), 15)
         self.socket = ssl.create_default_context(cafile=CA).wrap_socket(connection, server_hostname=DOMAIN)
         self.parser = ET.XMLPullParser(["start", "end"])
         self.depth = 0
         self.send(
-            f"<?xml version='1.0'?><stream:stream to='{DOMAIN}' version='1.0' xmlns='jabber:client' "
+            f"<?xml version='1.0'?><stream:stream to='{DOMAIN}' from='{jid}' version='1.0' xmlns='jabber:client' "
             "xmlns:stream='http://etherx.jabber.org/streams'>"
         )
         self.features = self.receive()
@@ -159,3 +163,96 @@ if RELEASE == "trixie":
         print(ET.tostring(verdict, "unicode"))
         assert verdict.tag == f"{SASL2}failure"
         assert verdict[0].tag == f"{SASL}account-disabled"
+
+    class Device:
+        """A client that logs in by a token (XEP-0484), without channel binding."""
+
+        MECHANISM = "HT-SHA-256-NONE"
+
+        def __init__(self, account: Account):
+            self.account, self.id, self.token = account, uuid.uuid4(), None
+
+        def log_in(self) -> ET.Element:
+            """By password, and get a token."""
+            wanted = f"<request-token xmlns='{FAST[1:-1]}' mechanism='{self.MECHANISM}'/>"
+            with Stream(self.account.jid) as stream:
+                verdict, _ = stream.scram(self.account, inner=f"<user-agent id='{self.id}'/>{wanted}")
+            given = verdict.find(f"{FAST}token")
+            self.token = given.get("token")
+            return given
+
+        def quickly(self, options: str = "", **others: str) -> str:
+            """By the token; returns as whom, or why not."""
+            token = others.get("token", self.token).encode()
+            signed = base64.b64encode(
+                f"{self.account.jid.split('@')[0]}\0".encode() + hmac.digest(token, b"Initiator", "sha256")
+            ).decode()
+            with Stream(self.account.jid) as stream:
+                assert self.MECHANISM in [found.text for found in stream.features.iter(f"{FAST}mechanism")]
+                stream.send(
+                    f"<authenticate xmlns='{SASL2[1:-1]}' mechanism='{self.MECHANISM}'><initial-response>{signed}"
+                    f"</initial-response><user-agent id='{others.get('id', self.id)}'/>"
+                    f"<fast xmlns='{FAST[1:-1]}' {options}/></authenticate>"
+                )
+                verdict = stream.receive()
+            if verdict.tag == f"{SASL2}failure":
+                return verdict[0].tag.partition("}")[2]
+            # Who has the token has proven it, too.
+            proof = base64.b64decode(verdict.findtext(f"{SASL2}additional-data"))
+            assert proof == hmac.digest(token, b"Responder", "sha256")
+            return verdict.findtext(f"{SASL2}authorization-identifier")
+
+    def test_no_token_unless_it_is_asked_for(accounts):
+        with Stream(accounts["alice"].jid) as stream:
+            assert not list(stream.features.iter(f"{FAST}mechanism"))
+            verdict = stream.authenticate(Device.MECHANISM, "alice", f"<fast xmlns='{FAST[1:-1]}'/>")
+        assert verdict.tag == f"{SASL2}failure"
+
+    @pytest.fixture(scope="module")
+    def fast(roles_with):
+        roles_with(prosody_fast_authentication=True, prosody_fast_token_days=2)
+
+    def test_0484_a_token_is_good_until_the_password_changes(fast, rosewood):
+        account = create(rosewood, "fast", DOMAIN)
+        device, other = Device(account), Device(account)
+        expiry = datetime.fromisoformat(device.log_in().get("expiry")).timestamp()
+        assert abs(expiry - time.time() - 2 * 86400) < 60
+        other.log_in()
+        assert device.quickly() == device.quickly() == other.quickly() == account.jid
+        # It is the device's own.
+        assert device.quickly(id=str(other.id)) == device.quickly(token="secret-token:fast-guessed") == "not-authorized"
+        # The clock of password changes has seconds.
+        time.sleep(1.1)
+        changed = Account(account.jid, secrets.token_urlsafe(18))
+        rosewood.out(f"prosodyctl passwd {account.jid}", stdin=f"{changed.password}\n" * 2)
+        assert device.quickly() == other.quickly() == "credentials-expired"
+        time.sleep(1.1)
+        device.account = changed
+        device.log_in()
+        assert device.quickly() == account.jid
+
+    def test_0484_a_token_is_given_back(fast, rosewood):
+        account = create(rosewood, "fast", DOMAIN)
+        device = Device(account)
+        device.log_in()
+        assert device.quickly("invalidate='true'") == account.jid
+        assert device.quickly() == "not-authorized"
+
+    def test_0484_a_disabled_account_has_none(fast, rosewood):
+        account = create(rosewood, "fast", DOMAIN)
+        device = Device(account)
+        device.log_in()
+        rosewood.out(f"prosodyctl shell 'user:disable(\"{account.jid}\")'")
+        assert device.quickly() == "account-disabled"
+
+else:
+
+    def test_tokens_are_refused_where_logins_would_break(site, rosewood):
+        before = rosewood.out("sha256sum /etc/prosody/prosody.cfg.lua; systemctl show --property InvocationID prosody")
+        result = site("--extra-vars", "prosody_fast_authentication=true")
+        assert result.returncode != 0
+        said = " ".join((result.stdout + result.stderr).split())
+        assert "prosody_fast_authentication is true, but Debian 12 has no XEP-0388 that works" in said, said[-1500:]
+        assert " changed=0 " in said.split("PLAY RECAP")[1]
+        after = rosewood.out("sha256sum /etc/prosody/prosody.cfg.lua; systemctl show --property InvocationID prosody")
+        assert after == before

@@ -3,12 +3,13 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 --
 -- What Prosody's own authentication checks and that of the package prosody-modules for XEP-0388 does not: that the client
--- has not chosen a mechanism of `disable_sasl_mechanisms`, which is not offered but would be accepted, and that no other
--- module refuses the attempt.
+-- has not chosen a mechanism of `disable_sasl_mechanisms`, which is not offered but would be accepted, that no other module
+-- refuses the attempt, and that the account is not disabled, which tokens (XEP-0484) do not ask.
 --
 -- Works on Prosody 13. Load it on a domain.
 
 local st = require "util.stanza";
+local usermanager = require "core.usermanager";
 
 module:depends("sasl2");
 
@@ -32,3 +33,10 @@ module:hook_tag(xmlns, "authenticate", function (session, auth)
 	local mechanism = auth.attr.mechanism;
 	if not mechanism or disabled:contains(mechanism) then return refuse(session, "invalid-mechanism"); end
 end, 1000);
+
+-- Before anything makes a session of it.
+module:hook("sasl2/c2s/success", function (event)
+	local session = event.session;
+	if usermanager.user_is_enabled(session.sasl_handler.username, module.host) then return; end
+	return module:fire_event("sasl2/c2s/failure", { session = session, message = "account-disabled" });
+end, 2000);
