@@ -158,8 +158,7 @@ def alarm(willow):
         for word in words:
             assert word in text
         assert PASSPHRASE not in text
-        # One that is killed can note nothing.
-        assert state(willow)["last_error"] or not words
+        assert state(willow)["last_error"]
         return text
 
     yield failing
@@ -272,6 +271,23 @@ def test_one_that_is_killed(willow, alarm):
         "until pgrep -x restic; do sleep 0.01; done; systemctl kill --signal=KILL xmpp-backup.service; "
         "until systemctl is-failed xmpp-backup.service; do sleep 0.1; done; false'",
     )
+    assert "has not ended: it is at work, or was killed" in state(willow)["last_error"]
+    # A machine that lost its power has no failed unit, and its next boot starts the self-test.
+    willow.host.out("systemctl reset-failed xmpp-backup.service")
+    assert willow.host.run("xmpp-status --record").rc == 2
+    checks = {check["subject"]: check for check in json.loads(willow.host.run("xmpp-status --json").stdout)}
+    print(checks["backup"])
+    assert (checks["backup"]["level"], checks["units"]["level"]) == ("fails", "ok")
+    assert "was killed, or the machine went down" in checks["backup"]["text"]
+    until(lambda: "status: backup" in willow.host.out("journalctl --quiet --output=cat --identifier=xmpp-alarm"))
+    # While one is at work, nothing is wrong with it.
+    willow.host.out("systemctl start --no-block xmpp-backup.service")
+    until(lambda: willow.host.run("pgrep -x restic").rc == 0)
+    assert '"begun": 1' in willow.host.out("cat /var/lib/xmpp-backup/state.json")
+    assert "was killed" not in willow.host.run("xmpp-status").stdout
+    until(lambda: state(willow)["begun"] is None)
+    willow.host.run("xmpp-status --record")
+    assert "backup" not in json.loads(willow.host.out("cat /var/lib/xmpp-status/status.json"))["failing"]
 
 
 def test_a_damaged_repository(willow, alarm):

@@ -364,6 +364,25 @@ def test_the_state_tells_of_the_worst(program):
     assert program.load_state()["last_success"] == 10
 
 
+@pytest.mark.parametrize("error", [None, "no space", KeyboardInterrupt])
+def test_a_run_notes_that_it_has_begun_and_ended(program, monkeypatch, error):
+    config, seen = {"repositories": []}, []
+
+    def stage(_config):
+        seen.append(program.load_state())
+        if error:
+            raise program.Failed(error) if isinstance(error, str) else error
+        return {}
+
+    monkeypatch.setattr(program, "stage", stage)
+    with pytest.raises((program.Failed, KeyboardInterrupt)) if error else contextlib.nullcontext():
+        program.backup(config)
+    # What a run leaves that is killed.
+    assert seen[0]["begun"] and "has not ended: it is at work, or was killed" in seen[0]["last_error"]
+    after = program.load_state()
+    assert after["begun"] is None and after["last_error"] == (error if isinstance(error, str) else None)
+
+
 def test_one_repository_does_not_keep_others_from_theirs(program):
     config = {"repositories": ["/a", "/b", "/c"], "host": "host.test"}
     Path(program.ENVIRONMENT).write_text("")

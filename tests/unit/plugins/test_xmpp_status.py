@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The self-test of a host, loaded from where the role keeps it: what it makes of what programs and peers answer."""
 
+import fcntl
 import json
 import os
 import socket
@@ -135,6 +136,20 @@ def test_states(program, tmp_path):
         assert outcome(program, program.check_state, state) == (level, said)
     path.write_text("{")
     assert outcome(program, program.check_state, state)[0] == "fails"
+
+
+def test_a_run_that_was_killed(program, tmp_path):
+    path, lock = tmp_path / "state.json", tmp_path / "lock"
+    state = {"name": "backup", "path": str(path), "key": "last_success", "hours": 50, "do": "x", "lock": str(lock)}
+    path.write_text(json.dumps({"last_success": time.time() - 7200, "begun": time.time() - 3600}))
+    killed = ("fails", "the run that began 60 minutes ago was killed, or the machine went down")
+    assert outcome(program, program.check_state, state) == killed
+    with lock.open("w") as stream:
+        assert outcome(program, program.check_state, state) == killed
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        assert outcome(program, program.check_state, state) == ("ok", "2 hours ago")
+    path.write_text(json.dumps({"last_success": time.time() - 7200, "begun": None}))
+    assert outcome(program, program.check_state, state) == ("ok", "2 hours ago")
 
 
 def test_updates(program, tmp_path):
