@@ -11,14 +11,13 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-import socket
-import ssl
 
 import pytest
 from apparmor import CALLS, Profile, accesses
 from clients import Client
 from conftest import HOSTS, NAMES
 from hosts import CA
+from pages import status_of
 
 FILES = ("usr.bin.prosody", "usr.bin.turnserver", "usr.sbin.named", "usr.sbin.nginx")
 UNITS = "named.service coturn.service prosody.service nginx.service"
@@ -31,18 +30,6 @@ async def talk(domain: str, address: str, password: str) -> None:
     await client.body("acorn")
     await client.ask("set", "<vCard xmlns='vcard-temp'><FN>Oak</FN></vCard>")
     await client.logout()
-
-
-def fetch(domain: str, address: str, page: str) -> int:
-    """Ask for a page, and return the status of the answer."""
-    context = ssl.create_default_context(cafile=str(CA))
-    with (
-        socket.create_connection((address, 443), timeout=10) as plain,
-        context.wrap_socket(plain, server_hostname=domain) as stream,
-    ):
-        stream.sendall(f"GET /{page} HTTP/1.1\r\nHost: {domain}\r\nConnection: close\r\n\r\n".encode())
-        answer = stream.makefile("rb").read()
-    return int(answer.split(maxsplit=2)[1])
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +55,7 @@ def seen(hosts) -> dict[str, set[tuple[str, str, str]]]:
             host.out("sh -c 'for n in $(seq 60); do xmpp-status >/dev/null; [ $? -lt 2 ] && exit; sleep 1; done'")
             asyncio.run(talk(domain, entry["ansible_host"], password))
             for page in ("", ".well-known/host-meta", "register/", "chat/", "munin/", "nothing"):
-                print(page, fetch(domain, entry["ansible_host"], page))
+                print(page, status_of(domain, entry["ansible_host"], page))
             host.out("systemctl reload named.service prosody.service nginx.service coturn.service")
             host.out("sh -c 'rndc sync; rndc reload; sleep 3'")
             host.out(f"systemctl restart {UNITS}")
