@@ -27,14 +27,14 @@ description:
   - MX V(0 .) (RFC 7505) and TXT V(v=spf1 -all) (RFC 7208) at each name with addresses of these, so that nobody sends mail
     there or in its name. Not where O(records) have an MX or an SPF record at that name.
   - CAA (RFC 8659) where certificate authorities are given. Wildcards are never allowed. Those of authorities without
-    parameters belong to O(certificate), so that P(magicbroccoli.xmpp.dns_zone_file#filter) can have them name the ACME
+    parameters belong to O(certificates), so that P(magicbroccoli.xmpp.dns_zone_file#filter) can have them name the ACME
     accounts that order it (RFC 8657).
   - There is no C(_xmppconnect), which XEP-0156 has withdrawn as unsafe. CDS is left to the name server that signs.
   - A component outside the zones, a name that is there twice, a CNAME beside other records (RFC 1034), an NS, MX or SRV whose target inside the zone
     has no address, different TTLs of one name and type (RFC 2181), a wrong name, address or number, and an unknown type
     are errors. The message names the argument or the record.
 positional: >-
-  hostname, addresses, certificate_authorities, certificate, nameservers, hostmaster, ttl, records, services, host_keys
+  hostname, addresses, certificate_authorities, certificates, nameservers, hostmaster, ttl, records, services, host_keys
 options:
   _input:
     description: The XMPP domains, as P(magicbroccoli.xmpp.domains#filter) returns them.
@@ -56,9 +56,13 @@ options:
       - An empty list forbids all. Without the option there is no CAA record.
     type: list
     elements: str
-  certificate:
-    description: Path of the certificate on the host whose key the TLSA records pin. Without it there are none.
-    type: str
+  certificates:
+    description:
+      - Paths of the certificates on the host whose keys the TLSA records pin. Without one there are none.
+      - ACME accounts of the first one are in CAA records.
+    type: list
+    elements: str
+    default: []
   nameservers:
     description: Full names of the zone's name servers, the primary one first. By default O(hostname) alone.
     type: list
@@ -111,7 +115,7 @@ EXAMPLES = r"""
       hostname='rosewood.example.org',
       addresses=['198.51.100.10', '2001:db8::10'],
       certificate_authorities=['letsencrypt.org'],
-      certificate='/etc/ssl/xmpp/fullchain.pem',
+      certificates=['/etc/ssl/xmpp/fullchain.pem'],
       records=[{'name': '@', 'type': 'MX', 'data': '10 mail.example.net.'}]) }}"
 """
 

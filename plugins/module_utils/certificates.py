@@ -59,6 +59,15 @@ def public_key(text):
     return base64.b64decode(found[1])
 
 
+def kind(text):
+    """Returns the family and the bits of the public key in PEM text."""
+    found = PUBLIC_KEY.search(text)
+    said = run(("openssl", "pkey", "-pubin", "-noout", "-text_pub"), found[0])
+    bits = re.search(r"Public-Key: \((\d+) bit", said)
+    family = "RSA" if "Modulus:" in said else "ECDSA" if "ASN1 OID:" in said else "other"
+    return {"key_family": family, "key_bits": int(bits[1]) if bits else None}
+
+
 def _der(block):
     return base64.b64decode("".join(block.splitlines()[1:-1]))
 
@@ -160,7 +169,8 @@ def describe(path, key=None, now=None, pins=(), accounts=()):
     chain = []
     for number, block in enumerate(blocks, 1):
         try:
-            chain.append(parse(run(PARSE, block), now))
+            text = run(PARSE, block)
+            chain.append(parse(text, now) | (kind(text) if number == 1 else {}))
         except CertificateError as error:
             raise CertificateError(
                 f"certificate {path}, number {number} of {len(blocks)}: {error}; give a whole PEM file"

@@ -97,6 +97,16 @@ certificates:
       type: list
       elements: str
       sample: [0c72ac70b745ac19998811b131d662c9ac69dbdbe7cb23e5b514b56664c5d3d6]
+    key_family:
+      description: The family of its key, V(ECDSA), V(RSA) or V(other).
+      returned: when the file exists
+      type: str
+      sample: ECDSA
+    key_bits:
+      description: The length of its key.
+      returned: when the file exists
+      type: int
+      sample: 256
     accounts:
       description:
         - The ACME accounts that order it, for CAA records (RFC 8657), by what O(accounts) says. That of a staging directory

@@ -237,6 +237,30 @@ def certificate_port(value):
     return dict(value)
 
 
+KEY_TYPES = {"ecdsa-p256": "ECDSA", "ecdsa-p384": "ECDSA", "rsa-3072": "RSA", "rsa-4096": "RSA"}
+
+
+def key_types(value):
+    """The kind of a key, or one of ECDSA and one of RSA."""
+    hint = "write for example ['ecdsa-p256'], or ['ecdsa-p256', 'rsa-3072'] for both"
+    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
+        raise ValueError(f"{value!r} is not a list of kinds of keys; {hint}")
+    for kind in value:
+        bits = re.fullmatch(r"rsa-(\d+)", str(kind))
+        if bits and int(bits[1]) < 3072:
+            raise ValueError(f"{str(kind)!r} is too short a key; write 'rsa-3072' or 'rsa-4096'")
+        if kind not in KEY_TYPES:
+            raise ValueError(f"{kind!r} is not a kind of key; {nearest(kind, KEY_TYPES)}")
+    families = [KEY_TYPES[kind] for kind in value]
+    for family in families:
+        if families.count(family) > 1:
+            raise ValueError(
+                f"{[str(kind) for kind in value]!r} has {families.count(family)} kinds of {family} keys, of which a daemon "
+                f"serves one; {hint}"
+            )
+    return [str(kind) for kind in value]
+
+
 def peer_network(value):
     """A network that coturn can tell from others."""
     found = network(value)
@@ -826,6 +850,8 @@ FORMATS = {
     "xmpp_web_name": domain_name,
     "xmpp_certificate_authorities": list_of(ca_domain, "certificate authorities", "['letsencrypt.org']"),
     "xmpp_admins": ADMINS,
+    "xmpp_key_types": key_types,
+    "certificates_key_types": key_types,
     "xmpp_extra_domains": domains,
     "xmpp_domains": some_domains,
     "prosody_domains": some_domains,

@@ -353,7 +353,7 @@ def dns_zones(
     hostname,
     addresses,
     certificate_authorities=None,
-    certificate=None,
+    certificates=(),
     nameservers=None,
     hostmaster=None,
     ttl=3600,
@@ -413,13 +413,15 @@ def dns_zones(
                 add(name, "SRV", f"0 5 {port} {hostname}.", label)
     for name in web:
         add(name, "HTTPS", "1 .")
-    if certificate is not None:
+    certificates = named("certificates", checks.list_of(str, "paths", "['/etc/ssl/fullchain.pem']"), certificates)
+    if certificates:
         # RFC 7673: at the SRV target for XMPP; RFC 6698: at the name itself for HTTPS.
         ends = [(hostname, port) for service, _label, port in XMPP_SERVICES if service in services]
         ends += [(name, 443) for name in ([hostname, *web] if web else [])]
         ends += [(hostname, 5349)] if "turns" in services else []
         for name, port in dict.fromkeys(ends):
-            add(name, "TLSA", f"3 1 1 {PIN}", f"_{port}._tcp", certificate=certificate)
+            for certificate in certificates:
+                add(name, "TLSA", f"3 1 1 {PIN}", f"_{port}._tcp", certificate=certificate)
     for key in checks.list_of(lambda item: named("host_keys", ssh_fingerprint, item), "keys", "['ssh-ed25519 AAAA…']")(
         host_keys
     ):
@@ -431,7 +433,7 @@ def dns_zones(
         for apex in apexes:
             for issuer in issuers or [";"]:
                 # An issuer with parameters of its own is the operator's decision.
-                bound = {"certificate": certificate} if certificate is not None and ";" not in issuer else {}
+                bound = {"certificate": certificates[0]} if certificates and ";" not in issuer else {}
                 add(apex, "CAA", f'0 issue "{issuer}"', **bound)
             add(apex, "CAA", '0 issuewild ";"')
     mail = set()
@@ -600,8 +602,9 @@ def zone_records(zone, pins=None, accounts=None):
             several = _issuers(data, accounts.get(record["certificate"], ()))
         elif "certificate" in record:
             several = [data.replace(PIN, pin) for pin in pins.get(record["certificate"], ())]
-        rows += [(record["name"], record.get("ttl"), record["type"], one) for one in dict.fromkeys(several)]
-    return name, ttl, rows
+        rows += [(record["name"], record.get("ttl"), record["type"], one) for one in several]
+    # Two certificates may have the same key.
+    return name, ttl, list(dict.fromkeys(rows))
 
 
 def of_certificates(certificates):

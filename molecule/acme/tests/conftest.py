@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
@@ -12,8 +13,10 @@ import subprocess
 from collections.abc import Sequence
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from hosts import PLAIN, TOP, Host, command
 
+DER = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
 DOMAIN, HOSTNAME = "acme.test", "maple.acme.test"
 NAMES = [DOMAIN, *(f"{kind}.{DOMAIN}" for kind in ("conference", "proxy", "search", "upload"))]
 PORTS = {
@@ -37,15 +40,42 @@ def authority() -> Host:
     return Host("198.51.100.81")
 
 
-def served(authority: Host, parts: str = "-serial") -> dict[int, str]:
-    """What a stranger is served at each port."""
+KINDS = {"ECDSA": "ECDSA+SHA256:ECDSA+SHA384", "RSA": "RSA-PSS+SHA256:RSA+SHA256"}
+
+
+def served(authority: Host, parts: str = "-serial", kind: str = "ECDSA") -> dict[int, str]:
+    """What a stranger is served at each port who knows one kind of key only; nothing where there is none."""
     answers = {}
     for port, starttls in PORTS.items():
         answers[port] = authority.out(
-            f"openssl s_client -connect 198.51.100.80:{port} -servername {DOMAIN} {starttls} </dev/null 2>/dev/null"
-            f" | openssl x509 -noout {parts}"
+            f"openssl s_client -connect 198.51.100.80:{port} -servername {DOMAIN} {starttls}"
+            f" -sigalgs {KINDS[kind]} </dev/null 2>/dev/null | openssl x509 -noout {parts} 2>/dev/null || true"
         )
     return answers
+
+
+def served_keys(authority: Host) -> list[str]:
+    """The digests of the keys of both kinds, the same at every port."""
+    digests = set()
+    for kind in KINDS:
+        keys = set(served(authority, "-pubkey", kind).values())
+        assert len(keys) == 1, kind
+        digests |= {
+            hashlib.sha256(serialization.load_pem_public_key(key.encode()).public_bytes(*DER)).hexdigest()
+            for key in keys
+            if key
+        }
+    return sorted(digests)
+
+
+def records(authority: Host) -> list[str]:
+    """The digests of the TLSA records, the same at every port."""
+    answers = {authority.out(f"dig +short @198.51.100.80 _{port}._tcp.{HOSTNAME} TLSA | sort") for port in PORTS} | {
+        authority.out(f"dig +short @198.51.100.80 _443._tcp.{name} TLSA | sort")
+        for name in (DOMAIN, f"upload.{DOMAIN}")
+    }
+    assert len(answers) == 1
+    return sorted("".join(line.split()).lower().removeprefix("311") for line in answers.pop().splitlines())
 
 
 def renew(maple: Host, **changes: str):

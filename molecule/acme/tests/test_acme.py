@@ -7,41 +7,41 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 
 import pytest
-from conftest import DOMAIN, HOSTNAME, NAMES, renew, served
+from conftest import DOMAIN, KINDS, NAMES, records, renew, served, served_keys
+
+
+def both(authority) -> dict:
+    """What who knows ECDSA only is served at each port, and who knows RSA only."""
+    return {(kind, port): answer for kind in KINDS for port, answer in served(authority, kind=kind).items()}
 
 
 @pytest.fixture
 def unchanged(maple, authority):
     """What fails leaves the host with the certificate that it had, on disk and at every port."""
-    before = served(authority), maple.out("sha256sum /etc/ssl/xmpp/acme.test/* /var/lib/xmpp-certificate/*")
+    before = both(authority), maple.out("sha256sum /etc/ssl/xmpp/acme.test/* /var/lib/xmpp-certificate/*")
     yield
-    after = served(authority), maple.out("sha256sum /etc/ssl/xmpp/acme.test/* /var/lib/xmpp-certificate/*")
+    after = both(authority), maple.out("sha256sum /etc/ssl/xmpp/acme.test/* /var/lib/xmpp-certificate/*")
     assert after == before
-    assert len(set(after[0].values())) == 1
+    assert len(set(after[0].values())) == 2
 
 
 def test_first_issue(maple, authority):
-    answers = served(authority, "-issuer -ext subjectAltName")
-    for port, answer in answers.items():
-        assert "Pebble Intermediate CA" in answer, (port, answer)
-        assert sorted(re.findall(r"DNS:([^\s,]+)", answer)) == NAMES
-    assert len(set(served(authority).values())) == 1
+    for kind in KINDS:
+        answers = served(authority, "-issuer -ext subjectAltName", kind)
+        for port, answer in answers.items():
+            assert "Pebble Intermediate CA" in answer, (port, answer)
+            assert sorted(re.findall(r"DNS:([^\s,]+)", answer)) == NAMES
+    assert len(set(both(authority).values())) == 2
     print(f"{len(answers)} ports serve the authority's certificate for {', '.join(NAMES)}")
 
 
-def test_tlsa_records_know_the_key(maple, authority):
-    """From before the first issue on, as the key is the host's own."""
-    digests = set()
-    for port, key in served(authority, "-pubkey").items():
-        pem = shlex.quote(key)
-        digest = authority.out(f"printf %s {pem} | openssl pkey -pubin -outform DER | sha256sum | cut -d ' ' -f 1")
-        records = authority.out(f"dig +short @198.51.100.80 _{port}._tcp.{HOSTNAME} TLSA").splitlines()
-        assert [record.replace(" ", "").lower() for record in records] == [f"311{digest}"], port
-        digests.add(digest)
-    assert len(digests) == 1
+def test_tlsa_records_know_the_keys(maple, authority):
+    """From before the first issue on, as the keys are the host's own."""
+    assert records(authority) == served_keys(authority)
+    assert len(served_keys(authority)) == 2
+    print(f"TLSA records at every port: {', '.join(pin[:16] for pin in records(authority))}…")
 
 
 @pytest.mark.parametrize(
@@ -93,15 +93,15 @@ def test_the_timer_is_ours(maple):
 @pytest.mark.usefixtures("validating")
 def test_renewal_keeps_the_key_and_restarts_nobody(maple, authority):
     """Through a resolver that validates: the delegation of the challenge is unsigned, and proven to be."""
-    before, keys = served(authority), served(authority, "-pubkey")
+    before, keys = both(authority), served_keys(authority)
     daemons = "systemctl show -p MainPID prosody nginx named"
     pids = maple.out(daemons)
     result = renew(maple)
     assert result.rc == 0
     assert "served by ports 5222, 5223, 5269, 5270, 443" in result.stdout
-    after = served(authority)
-    assert len(set(after.values())) == 1 and not set(after.values()) & set(before.values())
-    assert served(authority, "-pubkey") == keys
+    after = both(authority)
+    assert len(set(after.values())) == 2 and not set(after.values()) & set(before.values())
+    assert served_keys(authority) == keys
     assert maple.out(daemons) == pids
 
 
@@ -211,13 +211,17 @@ def test_a_bind_that_is_down(maple):
         (
             "chmod -x /etc/xmpp/deploy.d/prosody",
             "chmod +x /etc/xmpp/deploy.d/prosody",
-            "after the reload port 5222 serves another one; port 5223 serves another one; port 5269 serves another one; "
-            "port 5270 serves another one; the old one is in place again",
+            "after the reload "
+            + "".join(
+                f"port {port} serves another one for {kind}; " for port in (5222, 5223, 5269, 5270) for kind in KINDS
+            )
+            + "the old one is in place again",
         ),
         (
             "chmod -x /etc/xmpp/deploy.d/nginx",
             "chmod +x /etc/xmpp/deploy.d/nginx",
-            "after the reload port 443 serves another one; the old one is in place again",
+            "after the reload port 443 serves another one for ECDSA; port 443 serves another one for RSA; the old one is in "
+            "place again",
         ),
     ],
 )
@@ -229,6 +233,22 @@ def test_a_deploy_that_does_not_reach_every_port_is_taken_back(maple, breaks, me
         maple.out(mends)
     assert result.rc == 1
     assert message in result.stderr
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_one_kind_that_is_not_served_takes_both_back(maple):
+    """After nginx has been reloaded for both, it is made to go on with the former RSA certificate."""
+    folder = f"/etc/ssl/xmpp/{DOMAIN}"
+    maple.out(f"cp {folder}/fullchain-rsa.pem {folder}/privkey-rsa.pem /run/")
+    maple.out(f"sed -i 's#{folder}/\\(.*-rsa.pem\\)#/run/\\1#' /etc/nginx/nginx.conf")
+    try:
+        result = renew(maple)
+    finally:
+        maple.out(
+            f"sed -i 's#/run/\\(.*-rsa.pem\\)#{folder}/\\1#' /etc/nginx/nginx.conf && nginx -s reload && rm /run/*-rsa.pem"
+        )
+    assert result.rc == 1
+    assert "after the reload port 443 serves another one for RSA; the old one is in place again" in result.stderr
 
 
 def test_the_journal_has_the_reason(maple):

@@ -12,10 +12,11 @@ import signal
 import time
 
 import pytest
-from conftest import DOMAIN, HOSTNAME, PORTS, play, playbook, renew, served
+from conftest import DOMAIN, PORTS, play, playbook, records, renew, served, served_keys
 
 RESULT = "/run/everybody.json"
 DAEMONS = "systemctl show -p MainPID prosody nginx named"
+FILES = ["fullchain-rsa.pem", "fullchain.pem", "privkey-rsa.pem", "privkey.pem"]
 ROLL = "/var/lib/xmpp-certificate/roll"
 
 
@@ -36,7 +37,10 @@ class Everybody:
     def stop(self) -> dict:
         self.authority.out("systemctl stop everybody")
         result = json.loads(self.authority.out(f"cat {RESULT}"))
-        handshakes = ", ".join(f"{count} at port {port}" for port, count in result["handshakes"].items())
+        handshakes = ", ".join(
+            f"{count} (and {result['rsa'].get(port, 0)} by RSA) at port {port}"
+            for port, count in result["handshakes"].items()
+        )
         print(
             f"handshakes: {handshakes}; their keys compared with {result['sets']} sets of TLSA records; "
             f"{result['messages']} messages between servers, on {result['streams']} streams authenticated by DANE; "
@@ -63,24 +67,17 @@ def everybody(maple, authority, validating):
 
 @pytest.fixture(scope="module")
 def before(maple, authority, everybody):
-    """The key, what serves it, and since when."""
-    return {"daemons": maple.out(DAEMONS), "pin": records(authority)[0], "begin": time.monotonic()}
+    """The keys, what serves them, and since when."""
+    return {"daemons": maple.out(DAEMONS), "pins": records(authority), "begin": time.monotonic()}
 
 
-def records(authority) -> list[str]:
-    """The digests of the TLSA records, the same at every port."""
-    answers = {authority.out(f"dig +short @198.51.100.80 _{port}._tcp.{HOSTNAME} TLSA | sort") for port in PORTS} | {
-        authority.out(f"dig +short @198.51.100.80 _443._tcp.{name} TLSA | sort")
-        for name in (DOMAIN, f"upload.{DOMAIN}")
-    }
-    assert len(answers) == 1
-    return ["".join(line.split()).lower().removeprefix("311") for line in answers.pop().splitlines()]
-
-
-def pin(maple) -> str:
-    return maple.out(
-        f"openssl x509 -in /etc/ssl/xmpp/{DOMAIN}/fullchain.pem -noout -pubkey | openssl pkey -pubin -outform DER"
-        " | sha256sum | cut -d ' ' -f 1"
+def pins(maple) -> list[str]:
+    """The digests of the keys on disk."""
+    return sorted(
+        maple.out(
+            f"for file in /etc/ssl/xmpp/{DOMAIN}/fullchain*.pem; do openssl x509 -in $file -noout -pubkey |"
+            " openssl pkey -pubin -outform DER | sha256sum | cut -d ' ' -f 1; done"
+        ).split()
     )
 
 
@@ -93,7 +90,7 @@ def test_two_renewals(maple, authority, before):
         was = served(authority)
         assert renew(maple).rc == 0
         assert not set(served(authority).values()) & set(was.values())
-    assert records(authority) == [before["pin"]]
+    assert records(authority) == before["pins"] and len(before["pins"]) == 2
 
 
 def test_a_roll_that_may_not_wait(maple, authority, before):
@@ -101,10 +98,10 @@ def test_a_roll_that_may_not_wait(maple, authority, before):
     ended, output = play("roll_keys", "certificates_roll_wait=false")
     assert ended == 0, output[-3000:]
     assert "This can be interrupted, and goes on when it is run again." in output
-    assert before["pin"] in records(authority) and len(records(authority)) == 2
+    assert set(before["pins"]) < set(records(authority)) and len(records(authority)) == 4
     assert phase(maple) == "publish"
-    assert maple.out(f"stat -c '%U %a' {ROLL} {ROLL}/*").split("\n") == ["root 700", "root 600", "root 600"]
-    assert pin(maple) == before["pin"]
+    assert maple.out(f"stat -c '%U %a' {ROLL} {ROLL}/*").split("\n") == ["root 700", *["root 600"] * 3]
+    assert pins(maple) == before["pins"]
 
 
 def test_a_roll_that_the_authority_refuses(maple, authority, before):
@@ -112,8 +109,7 @@ def test_a_roll_that_the_authority_refuses(maple, authority, before):
     assert ended != 0
     assert "The roll of the key stands still: https://authority.test:14001/dir issued none: " in output
     assert "forbidden by policy" in output
-    assert phase(maple) == "publish" and pin(maple) == before["pin"]
-    assert len(set(served(authority, "-pubkey").values())) == 1
+    assert phase(maple) == "publish" and pins(maple) == before["pins"] == served_keys(authority)
 
 
 def test_a_roll_that_is_killed(maple, authority, before):
@@ -125,16 +121,16 @@ def test_a_roll_that_is_killed(maple, authority, before):
             break
     assert process.wait() == -signal.SIGKILL
     assert phase(maple) == "switched"
-    following = pin(maple)
-    assert sorted(records(authority)) == sorted([before["pin"], following]) and following != before["pin"]
-    assert len(set(served(authority).values())) == 1
+    following = pins(maple)
+    assert records(authority) == sorted(before["pins"] + following) and not set(following) & set(before["pins"])
+    assert served_keys(authority) == following
 
 
 def test_the_site_playbook_and_a_renewal_in_the_middle(maple, authority, before):
     ended, output = play("site")
     assert ended == 0, output[-3000:]
     assert renew(maple).rc == 0
-    assert before["pin"] in records(authority) and len(records(authority)) == 2
+    assert set(before["pins"]) < set(records(authority)) and len(records(authority)) == 4
     assert phase(maple) == "switched"
 
 
@@ -142,10 +138,10 @@ def test_the_roll_goes_on(maple, authority, before):
     ended, output = play("roll_keys")
     assert ended == 0, output[-3000:]
     assert "The key is rolled." in output
-    assert records(authority) == [pin(maple)] != [before["pin"]]
+    assert records(authority) == pins(maple) == served_keys(authority) != before["pins"]
     assert phase(maple) == "done"
     assert maple.run(f"ls {ROLL}").rc != 0
-    assert maple.out(f"ls -A /etc/ssl/xmpp/{DOMAIN}").split() == ["fullchain.pem", "privkey.pem"]
+    assert maple.out(f"LC_ALL=C ls -A /etc/ssl/xmpp/{DOMAIN}").split() == FILES
     assert maple.out(f"find /etc/ssl/xmpp/{DOMAIN} -type l") == ""
 
 
@@ -155,7 +151,8 @@ def test_nobody_noticed(maple, everybody, before):
     seconds = time.monotonic() - before["begin"]
     assert set(result["handshakes"]) == {str(port) for port in PORTS}
     # Two cores for everything: not each second had its probe.
-    assert all(count > seconds / 3 for count in result["handshakes"].values())
+    assert all(count > seconds / 3 for kind in ("handshakes", "rsa") for count in result[kind].values())
+    assert set(result["rsa"]) == set(result["handshakes"])
     # Sets with and without the other key were there at the same time.
     assert result["sets"] > 2 * sum(result["handshakes"].values())
     assert result["messages"] > 20 and result["streams"] > 20
@@ -179,3 +176,44 @@ def test_a_careless_change_is_noticed(maple, everybody):
     for port in PORTS:
         assert any(f" port {port}: " in failure for failure in failures)
     assert any(" message: " in failure for failure in failures)
+
+
+def test_a_kind_of_key_goes_and_comes(maple, authority, everybody):
+    """By rolls, under everybody's eyes; the site playbook between them configures the daemons, which restarts Prosody."""
+    folder, one, two = f"/etc/ssl/xmpp/{DOMAIN}", '{"xmpp_key_types": ["ecdsa-p256"]}', "{}"
+    ecdsa, serials = served(authority, "-pubkey"), served(authority)
+    first = records(authority)
+
+    def roll(variables: str) -> dict:
+        everybody.start()
+        ended, output = play("roll_keys", variables)
+        result = everybody.stop()
+        assert ended == 0 and "The key is rolled." in output, output[-3000:]
+        assert result["failures"] == []
+        return result
+
+    assert roll(one)["rsa"]
+    (remaining,) = records(authority)
+    assert remaining in first and served_keys(authority) == [remaining]
+    assert set(served(authority, kind="RSA").values()) == {""}
+    # The one that stays is not even ordered again.
+    assert served(authority) == serials
+    ended, output = play("site", one)
+    assert ended == 0, output[-3000:]
+    assert served_keys(authority) == [remaining]
+
+    maple.out(f"rm {folder}/*-rsa.pem")
+    ended, output = play("site", two)
+    assert ended == 0, output[-3000:]
+    assert (
+        "The host has ECDSA, and certificates_key_types is ecdsa-p256 and rsa-3072. Run playbooks/roll_keys.yml"
+        in output
+    )
+    assert served_keys(authority) == records(authority) == [remaining]
+    assert renew(maple).rc == 0
+
+    assert set(roll(two)["rsa"]) == {str(port) for port in PORTS}
+    assert remaining in records(authority) == served_keys(authority) == pins(maple)
+    assert len(pins(maple)) == 2 and served(authority, "-pubkey") == ecdsa
+    assert maple.out(f"LC_ALL=C ls -A {folder}").split() == FILES
+    assert maple.out(f"find {folder} -type l") == ""

@@ -13,7 +13,7 @@ from conftest import DOMAIN, HOSTNAME, play, renew, served
 def known(maple, authority):
     """What the world knows of the host: its account in CAA records, the keys of its zone and of its certificate."""
     caa = authority.out(f"dig +short +norec @198.51.100.80 {DOMAIN} CAA | sort")
-    tlsa = authority.out(f"dig +short +norec @198.51.100.80 _5222._tcp.{HOSTNAME} TLSA")
+    tlsa = authority.out(f"dig +short +norec @198.51.100.80 _5222._tcp.{HOSTNAME} TLSA | sort")
     accounts = [
         account["uri"] for account in json.loads(maple.out("cat /var/lib/xmpp-certificate/accounts.json"))["accounts"]
     ]

@@ -14,7 +14,7 @@ import yaml
 from conftest import INVENTORY
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from hosts import ansible
 
@@ -23,8 +23,12 @@ PLACE = "/etc/ssl/files.test"
 NOW = datetime.datetime.now(datetime.UTC)
 
 
-def pair(folder: Path, names=NAMES, days=90, other_key=False, chain=True, issuer="Authority") -> dict[str, str]:
+def pair(folder: Path, names=NAMES, days=90, other_key=False, chain=True, issuer="Authority", bits=0) -> dict[str, str]:
+    """Makes a pair, of an RSA key where its bits are said, which is the second one then."""
     key, ca_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    kind = "rsa_" if bits else ""
+    if bits:
+        key = rsa.generate_private_key(65537, bits)
     subjects = [x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)]) for text in (names[0], issuer, "Authority")]
 
     def issued(name, by, public):
@@ -39,11 +43,11 @@ def pair(folder: Path, names=NAMES, days=90, other_key=False, chain=True, issuer
         key = ec.generate_private_key(ec.SECP256R1())
     pem = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     signed = [certificate.sign(ca_key, hashes.SHA256()) for certificate in made]
-    (folder / "chain.pem").write_bytes(b"".join(certificate.public_bytes(pem[0]) for certificate in signed))
-    (folder / "key.pem").write_bytes(key.private_bytes(*pem))
+    (folder / f"{kind}chain.pem").write_bytes(b"".join(certificate.public_bytes(pem[0]) for certificate in signed))
+    (folder / f"{kind}key.pem").write_bytes(key.private_bytes(*pem))
     return {
-        "certificates_source": str(folder / "chain.pem"),
-        "certificates_key_source": str(folder / "key.pem"),
+        f"certificates_{kind}source": str(folder / f"{kind}chain.pem"),
+        f"certificates_{kind}key_source": str(folder / f"{kind}key.pem"),
     }
 
 
@@ -62,6 +66,7 @@ def deploy(tmp_path, internet):
                 "certificates_path": f"{PLACE}/fullchain.pem",
                 "certificates_key_path": f"{PLACE}/privkey.pem",
                 "certificates_group": "files-tls",
+                "certificates_key_types": ["ecdsa-p256"],
             },
         }
         (tmp_path / "play.yml").write_text(yaml.safe_dump([play | {"vars": play["vars"] | variables}]))
@@ -127,3 +132,45 @@ def test_a_file_that_is_not_there_is_named(deploy, tmp_path):
     refused = deploy(**missing)
     assert refused.returncode != 0
     assert f"{tmp_path}/none.pem is not there" in " ".join(refused.stdout.split() + refused.stderr.split())
+
+
+TWO = {"certificates_key_types": ["rsa-3072", "ecdsa-p256"]}
+
+
+def test_two_pairs_are_deployed(internet, deploy, tmp_path):
+    files = pair(tmp_path) | pair(tmp_path, bits=3072)
+    internet.out(f"rm -rf {PLACE}")
+    first, second = deploy(**files, **TWO), deploy(**files, **TWO)
+    assert first.returncode == second.returncode == 0, first.stdout + first.stderr + second.stdout
+    assert "changed=0" in second.stdout
+    assert internet.out(f"LC_ALL=C ls {PLACE}").split() == [
+        "fullchain-rsa.pem",
+        "fullchain.pem",
+        "privkey-rsa.pem",
+        "privkey.pem",
+    ]
+    assert internet.out(f"stat -c '%U:%G %a' {PLACE}/*").split("\n") == ["root:files-tls 640"] * 4
+    secrets = [(tmp_path / name).read_text() for name in ("key.pem", "rsa_key.pem")]
+    assert internet.out(f"cat {PLACE}/privkey.pem {PLACE}/privkey-rsa.pem") == "".join(secrets).strip()
+    assert not any(line in first.stdout + first.stderr for secret in secrets for line in secret.splitlines()[1:-1])
+    # The RSA key is rolled to, too.
+    refused = deploy(**files | pair(tmp_path, bits=3072), **TWO)
+    assert refused.returncode != 0
+    assert "Run playbooks/roll_keys.yml" in " ".join(refused.stdout.split() + refused.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("bits", "kinds", "message"),
+    [
+        (2048, TWO, "rsa_chain.pem has an RSA key of 2048 bits. At least 3072 are needed"),
+        (0, TWO, "certificates_rsa_source is empty. Name the file of your certificate chain"),
+        (3072, {}, "rsa_chain.pem is the second pair, and certificates_key_types has one kind of key"),
+    ],
+    ids=["too short", "no second one", "a second one that nobody asked for"],
+)
+def test_a_second_pair_that_does_not_fit_is_refused(internet, deploy, tmp_path, bits, kinds, message):
+    before = internet.out(f"sha256sum {PLACE}/*")
+    refused = deploy(**pair(tmp_path), **(pair(tmp_path, bits=bits) if bits else {}), **kinds)
+    assert refused.returncode != 0
+    assert message in " ".join(refused.stdout.split() + refused.stderr.split())
+    assert internet.out(f"sha256sum {PLACE}/*") == before

@@ -63,6 +63,8 @@ def test_pin_is_the_digest_of_the_public_key(tmp_path, make):
     (tmp_path / "key.pem").write_text(pem(key))
     found = certificates.describe(str(tmp_path / "cert.pem"), str(tmp_path / "key.pem"))
     assert (found["pin"], found["key_matches"]) == (digest(key), True)
+    kinds = [("ECDSA", 256), ("ECDSA", 384), ("RSA", 2048), ("other", None)]
+    assert (found["key_family"], found["key_bits"]) == kinds[MAKERS.index(make)]
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +91,8 @@ def test_everything_it_says(tmp_path, key, other):
         "present": True,
         "pin": digest(key),
         "pins": [digest(key)],
+        "key_family": "ECDSA",
+        "key_bits": 256,
         "accounts": [],
         "chain_digest": hashlib.sha256(b"".join(map(ssl.PEM_cert_to_DER_cert, blocks))).hexdigest(),
         "not_before": "2025-01-01T00:00:00Z",
@@ -263,7 +267,7 @@ def test_the_module_keeps_private_keys_to_itself(tmp_path, key, capsys, monkeypa
     assert result["changed"] is False
     secret = pem(key).splitlines()[1]
     assert secret not in json.dumps(result)
-    assert len(commands) == 2 and all(secret not in word for command in commands for word in command)
+    assert len(commands) == 3 and all(secret not in word for command in commands for word in command)
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ HINT = "; write letters, digits and hyphens between dots, for example 'example.o
         (checks.components, {"muc": "muc.example.org"}, {"muc": "muc.example.org"}),
         (checks.service, "client", "client"),
         (checks.FORMATS["xmpp_services"], [], []),
+        (checks.key_types, ["rsa-3072"], ["rsa-3072"]),
+        (checks.key_types, ["rsa-4096", "ecdsa-p384"], ["rsa-4096", "ecdsa-p384"]),
         (checks.FORMATS["certificates_acme_email"], "", ""),
         (checks.FORMATS["certificates_acme_email"], "a.b+c@example.org", "a.b+c@example.org"),
         (checks.FORMATS["certificates_dns_server"], "::1", "::1"),
@@ -92,6 +94,21 @@ def test_right_values(check, value, expected):
 @pytest.mark.parametrize(
     ("check", "value", "message"),
     [
+        (
+            checks.key_types,
+            "ecdsa-p256",
+            "'ecdsa-p256' is not a list of kinds of keys; write for example ['ecdsa-p256'], or",
+        ),
+        (checks.key_types, [], "[] is not a list of kinds of keys"),
+        (checks.key_types, ["rsa-2048"], "'rsa-2048' is too short a key; write 'rsa-3072' or 'rsa-4096'"),
+        (checks.key_types, ["ecdsa-p265"], "'ecdsa-p265' is not a kind of key; did you mean 'ecdsa-p256'?"),
+        (checks.key_types, [3072], "3072 is not a kind of key"),
+        (
+            checks.key_types,
+            ["ecdsa-p256", "rsa-3072", "ecdsa-p384"],
+            "['ecdsa-p256', 'rsa-3072', 'ecdsa-p384'] has 2 kinds of ECDSA keys, of which a daemon serves one; write",
+        ),
+        (checks.key_types, ["rsa-3072", "rsa-4096"], "has 2 kinds of RSA keys, of which a daemon serves one"),
         (checks.domain_name, 'bro"ccoli.test', "'bro\"ccoli.test' is not a domain name: '\"' is not allowed" + HINT),
         (checks.domain_name, "a b.test", "'a b.test' is not a domain name: ' ' is not allowed" + HINT),
         (checks.domain_name, "a_b.test", "'_' is not allowed" + HINT),

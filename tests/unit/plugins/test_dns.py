@@ -59,7 +59,9 @@ def test_the_smallest_zone():
 
 def test_the_whole_zone():
     made = zone(
-        components=COMPONENTS, certificate_authorities=["letsencrypt.org; validationmethods=dns-01"], certificate=PATH
+        components=COMPONENTS,
+        certificate_authorities=["letsencrypt.org; validationmethods=dns-01"],
+        certificates=[PATH],
     )
     found = load(dns_zone_file(made, pins={PATH: PIN}))
     print(f"{len(made['records'])} records in {len(found)} sets")
@@ -85,13 +87,13 @@ def test_the_whole_zone():
 
 
 def test_the_same_arguments_give_the_same_zone():
-    arguments = {"components": COMPONENTS, "certificate": PATH, "certificate_authorities": []}
+    arguments = {"components": COMPONENTS, "certificates": [PATH], "certificate_authorities": []}
     assert repr(zone(**arguments)) == repr(zone(**arguments))
     assert load(dns_zone_file(zone(**arguments)))["@", "CAA"] == {'0 issue ";"', '0 issuewild ";"'}
 
 
 def test_without_its_pin_a_tlsa_record_is_left_out():
-    made = zone(record("TLSA", "2 1 1 " + "AB" * 32, "_25._tcp"), certificate=PATH)
+    made = zone(record("TLSA", "2 1 1 " + "AB" * 32, "_25._tcp"), certificates=[PATH])
     assert {(name, *data) for (name, kind), data in load(dns_zone_file(made)).items() if kind == "TLSA"} == {
         ("_25._tcp", "2 1 1 " + "ab" * 32)
     }
@@ -120,7 +122,7 @@ def test_ssh_host_keys():
 
 def test_services_that_are_not_offered_have_no_records():
     services = ["server", "turn", "dns", "proxy"]
-    found = load(dns_zone_file(zone(services=services, certificate=PATH), pins={PATH: PIN}))
+    found = load(dns_zone_file(zone(services=services, certificates=[PATH]), pins={PATH: PIN}))
     assert {name for name, kind in found if kind == "SRV"} == {
         *(f"_xmpp{s}-server._tcp" for s in ("", "s")),
         *(f"_{name}._{transport}" for name in ("stun", "turn") for transport in ("udp", "tcp")),
@@ -131,7 +133,7 @@ def test_services_that_are_not_offered_have_no_records():
 
 
 def test_calls_by_tls_have_records_of_their_own():
-    found = load(dns_zone_file(zone(services=["turns"], certificate=PATH), pins={PATH: PIN}))
+    found = load(dns_zone_file(zone(services=["turns"], certificates=[PATH]), pins={PATH: PIN}))
     assert {name for name, kind in found if kind == "SRV"} == {"_stuns._tcp", "_turns._tcp"}
     assert found["_turns._tcp", "SRV"] == {"0 5 5349 rosewood.example.org."}
     assert {name for name, kind in found if kind == "TLSA"} == {"_5349._tcp.rosewood"}
@@ -164,7 +166,7 @@ def test_several_domains():
         {"domain": "sub.example.org"},
     ]
     own = [record("A", "198.51.100.20", "www.example.net."), record("A", "198.51.100.21", "www")]
-    zones = dns_zones(domains, **MODEL, certificate=PATH, certificate_authorities=[], records=own)
+    zones = dns_zones(domains, **MODEL, certificates=[PATH], certificate_authorities=[], records=own)
     assert [item["name"] for item in zones] == ["example.org", "example.net"]
     first, second = (load(dns_zone_file(item, {PATH: PIN})) for item in zones)
     assert second["_xmpps-server._tcp.rooms", "SRV"] == {"0 5 5270 rosewood.example.org."}
@@ -184,7 +186,7 @@ def test_a_domain_whose_website_is_elsewhere():
         {"domain": "example.net", "web": "rosewood.example.org"},
     ]
     own = [record("A", "192.0.2.80", "@")]
-    zones = dns_zones(domains, **MODEL, certificate=PATH, records=own)
+    zones = dns_zones(domains, **MODEL, certificates=[PATH], records=own)
     first, second = (load(dns_zone_file(item, {PATH: PIN})) for item in zones)
     assert first["@", "A"] == {"192.0.2.80"} and ("@", "AAAA") not in first and ("@", "A") not in second
     assert first["chat", "A"] == {"198.51.100.10"}
@@ -340,7 +342,7 @@ def test_one_zone_twice():
 
 
 def test_a_host_outside_the_zone():
-    made = zone(hostname="rosewood.example.net", certificate=PATH, components={"upload": "upload.example.org"})
+    made = zone(hostname="rosewood.example.net", certificates=[PATH], components={"upload": "upload.example.org"})
     found = load(dns_zone_file(made, {PATH: PIN}))
     assert found["@", "NS"] == {"rosewood.example.net."}
     assert {name for name, kind in found if kind == "TLSA"} == {"_443._tcp", "_443._tcp.upload"}
@@ -348,7 +350,7 @@ def test_a_host_outside_the_zone():
 
 
 def test_the_host_at_the_domain_itself():
-    made = zone(hostname="example.org", certificate=PATH)
+    made = zone(hostname="example.org", certificates=[PATH])
     found = load(dns_zone_file(made, {PATH: PIN}))
     pinned = {name for name, kind in found if kind == "TLSA"}
     assert pinned == {f"_{port}._tcp" for port in (5222, 5223, 5269, 5270, 443)}
@@ -585,7 +587,7 @@ def test_wrong_zones(made, pins, message):
 
 def test_while_a_key_is_rolled_each_record_names_both():
     following = "ab" * 32
-    made = zone(certificate=PATH)
+    made = zone(certificates=[PATH])
     found = load(dns_zone_file(made, pins={PATH: [PIN, following]}))
     sets = [sorted(items) for (_name, kind), items in found.items() if kind == "TLSA"]
     assert len(sets) == 6 and all(items == [f"3 1 1 {PIN}", f"3 1 1 {following}"] for items in sets)
@@ -629,7 +631,7 @@ def account(**changes):
 def test_caa_records_name_the_account(accounts, expected):
     mine = {"name": "www", "type": "CAA", "data": '0 issue "letsencrypt.org"'}
     authorities = ["letsencrypt.org", "my.test; validationmethods=dns-01"]
-    made = zone(mine, certificate_authorities=authorities, certificate=PATH)
+    made = zone(mine, certificate_authorities=authorities, certificates=[PATH])
     found = load(dns_zone_file(made, {PATH: PIN}, {PATH: accounts}))
     rest = {'0 issuewild ";"', '0 issue "my.test; validationmethods=dns-01"'}
     assert found["@", "CAA"] == rest | {f"0 issue {value}" for value in expected}
@@ -655,7 +657,7 @@ def test_caa_records_name_the_account(accounts, expected):
 )
 def test_wrong_accounts(accounts, message):
     with pytest.raises(AnsibleFilterError, match="^dns_zone_file: .*" + re.escape(message)):
-        dns_zone_file(zone(certificate_authorities=["letsencrypt.org"], certificate=PATH), {}, accounts)
+        dns_zone_file(zone(certificate_authorities=["letsencrypt.org"], certificates=[PATH]), {}, accounts)
 
 
 def secret(length):
@@ -701,3 +703,16 @@ def test_wrong_keys_are_refused_and_not_shown(value, name, message):
     with pytest.raises(AnsibleFilterError, match="^tsig_key: .*" + re.escape(message)) as raised:
         tsig_key(value, name, ["198.51.100.20"])
     assert not isinstance(value, str) or len(value) < 9 or value[:9] not in str(raised.value)
+
+
+def test_each_of_two_certificates_has_its_records():
+    second = PATH.replace(".pem", "-rsa.pem")
+    made = zone(certificates=[PATH, second], certificate_authorities=["letsencrypt.org"])
+    other = "cd" * 32
+    both = load(dns_zone_file(made, pins={PATH: [PIN], second: [other]}))
+    name = "_5222._tcp.rosewood"
+    assert both[name, "TLSA"] == {f"3 1 1 {PIN}", f"3 1 1 {other}"}
+    # The second place may have the first one's key, or nothing.
+    one = zone(certificates=[PATH], certificate_authorities=["letsencrypt.org"])
+    for pins in ({PATH: [PIN], second: [PIN]}, {PATH: [PIN]}):
+        assert dns_zone_file(made, pins=pins) == dns_zone_file(one, pins={PATH: [PIN]})

@@ -18,7 +18,7 @@ PIN = "ab" * 32
 
 def zones(**options):
     domains = [{"domain": "example.org", "components": {"muc": "conference.example.org"}}]
-    given = {"certificate_authorities": [], "certificate": CERTIFICATE}
+    given = {"certificate_authorities": [], "certificates": [CERTIFICATE]}
     return dns_zones(domains, HOST, ["198.51.100.10"], **{**given, **options})
 
 

@@ -22,7 +22,7 @@ VARIABLES = {
     "data": {"a": "{{ parent }}", "l": ["{{ secret }}", 1, "{{ 2 + 3 }}", True, 1.5], "n": None},
     "state": {"packages": {"bash": "5"}, "units": {}, "check_mode": False, "apt": True},
     "zones": f"{{{{ parent | {NAME}.domains(components=components, admins=['juliet@' ~ parent]) "
-    f"| {NAME}.dns_zones(hostname='rosewood.' ~ parent, addresses=['198.51.100.10'], certificate='/c.pem') }}}}",
+    f"| {NAME}.dns_zones(hostname='rosewood.' ~ parent, addresses=['198.51.100.10'], certificates=['/c.pem']) }}}}",
     "rules": [{"name": "a", "protocol": "tcp", "ports": ["{{ 5000 + 222 }}"], "rate": 1, "burst": 1}],
 }
 CASES = {

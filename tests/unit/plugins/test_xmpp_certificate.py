@@ -89,7 +89,9 @@ def config(tmp_path, keys):
         "names": NAMES,
         "path": str(tmp_path / "fullchain.pem"),
         "key_path": str(key),
-        "key_type": "ecdsa-p256",
+        "rsa_path": str(tmp_path / "fullchain-rsa.pem"),
+        "rsa_key_path": str(tmp_path / "privkey-rsa.pem"),
+        "key_types": ["ecdsa-p256"],
         "group": "root",
         "renew_days": 30,
         "address": "127.0.0.1",
@@ -106,7 +108,7 @@ def dig(*records, status="NOERROR"):
 
 def install(program, config, chain, directory=DIRECTORY):
     Path(config["path"]).write_text(chain)
-    Path(program.STATE).write_text(json.dumps({"directory": directory, "chain": program.digest(chain)}))
+    Path(program.STATE).write_text(json.dumps({"directory": directory, "chains": [program.digest(chain)]}))
 
 
 # --- when a certificate is due ------------------------------------------------------------------------------------
@@ -155,7 +157,7 @@ def test_why_it_is_due(program, config, authority, keys):
 
 @pytest.mark.parametrize("kind", ["ecdsa-p256", "ecdsa-p384", "rsa-3072"])
 def test_the_key_and_the_first_certificate(program, config, kind):
-    config["key_type"] = kind
+    config["key_types"] = [kind]
     Path(config["key_path"]).unlink()
     assert program.prepare(config) == ["the key", "a certificate of its own, until one is issued"]
     text = openssl("pkey", "-in", config["key_path"], "-noout", "-text")
@@ -474,17 +476,20 @@ def servers(config, authority):
             server.stop()
 
 
+def whole(config, chain):
+    """A pair with another chain."""
+    return [(chain, Path(config["key_path"]).read_text())]
+
+
 def test_every_port_is_asked(program, config, servers):
     chain = Path(config["path"]).read_text()
     leaf = program.hashlib.sha256(ssl.PEM_cert_to_DER_cert(program.BLOCK.findall(chain)[0])).hexdigest()
-    assert program.ask(config) == {server.port: leaf for server in servers}
+    assert program.ask(config) == {(server.port, None): leaf for server in servers}
     mute = Server(config, b"<stream:features></stream:features>")
     refuses = Server(config, FEATURES, b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
     hangs_up = Server(config, b"<stream:stream>")
     config["ports"] = [{"port": s.port, "protocol": "jabber:server"} for s in (mute, refuses, hangs_up)]
-    answers = {port: str(answer) for port, answer in program.ask(config).items()}
-    assert answers[mute.port] == "it offers no STARTTLS"
-    assert answers[refuses.port] == "it refuses STARTTLS"
+    assert all(isinstance(answer, OSError) for answer in program.ask(config).values())
     for server in (mute, refuses, hangs_up):
         server.stop()
     assert all(isinstance(answer, OSError) for answer in program.ask(config).values())
@@ -493,16 +498,16 @@ def test_every_port_is_asked(program, config, servers):
 def test_a_deploy_that_all_ports_serve(program, config, servers, authority, monkeypatch):
     monkeypatch.setattr(program, "hooks", lambda: [server.reload() for server in servers])
     chain = authority(config["key_path"])
-    assert program.deploy(config, chain) == [server.port for server in servers]
+    assert program.deploy(config, whole(config, chain)) == [server.port for server in servers]
     assert Path(config["path"]).read_text() == chain
-    assert json.loads(Path(program.STATE).read_text()) == {"directory": DIRECTORY, "chain": program.digest(chain)}
+    assert json.loads(Path(program.STATE).read_text()) == {"directory": DIRECTORY, "chains": [program.digest(chain)]}
 
 
 def test_a_port_that_stays_with_the_old_one_brings_it_back(program, config, servers, authority, monkeypatch):
     monkeypatch.setattr(program, "hooks", lambda: servers[0].reload())
     old = Path(config["path"]).read_text()
     with pytest.raises(program.Refused) as refused:
-        program.deploy(config, authority(config["key_path"]))
+        program.deploy(config, whole(config, authority(config["key_path"])))
     port = servers[1].port
     assert str(refused.value) == (
         f"the new one was not deployed, since after the reload port {port} serves another one; "
@@ -517,7 +522,7 @@ def test_a_port_that_stays_with_the_old_one_brings_it_back(program, config, serv
 def test_a_port_that_was_down_before_is_not_waited_for(program, config, servers, authority, monkeypatch):
     servers[1].stop()
     monkeypatch.setattr(program, "hooks", lambda: servers[0].reload())
-    assert program.deploy(config, authority(config["key_path"])) == [servers[0].port]
+    assert program.deploy(config, whole(config, authority(config["key_path"]))) == [servers[0].port]
 
 
 @pytest.mark.parametrize(("second", "end"), [(False, "in place again"), (True, "do not reload: run-parts: broken")])
@@ -534,22 +539,27 @@ def test_a_hook_that_fails_brings_the_old_one_back(program, config, authority, m
     monkeypatch.setattr(program, "hooks", hooks)
     new = authority(config["key_path"])
     with pytest.raises(program.Refused, match=f"since run-parts: broken; the old one is .*{end}$"):
-        program.deploy(config, new)
+        program.deploy(config, whole(config, new))
     assert calls == [new, old]
     assert Path(config["path"]).read_text() == old
+
+
+def offer(program, chain, name="fullchain.pem"):
+    Path(program.OFFERED).mkdir(exist_ok=True)
+    Path(program.OFFERED, name).write_text(chain)
 
 
 def test_a_chain_from_elsewhere(program, config, servers, authority, monkeypatch, capsys):
     """Of a private authority, or the operator's own: proven as one by ACME is."""
     config["provider"] = "private_ca"
     Path(program.CONFIG).write_text(json.dumps(config))
-    Path(program.OFFERED).write_text(authority(config["key_path"]))
+    offer(program, authority(config["key_path"]))
     monkeypatch.setattr(program, "hooks", lambda: [server.reload() for server in servers])
     monkeypatch.setattr(sys, "argv", ["xmpp-certificate", "--deploy"])
     assert program.main() == 0
     ports = ", ".join(str(server.port) for server in servers)
     assert capsys.readouterr().out == f"deployed: served by ports {ports}\n"
-    first = Path(program.OFFERED).read_text()
+    first = Path(program.OFFERED, "fullchain.pem").read_text()
     assert Path(config["path"]).read_text() == first
     assert not Path(program.STATE).exists()
     monkeypatch.setattr(program, "hooks", lambda: servers[0].reload())
@@ -558,7 +568,7 @@ def test_a_chain_from_elsewhere(program, config, servers, authority, monkeypatch
         (authority(config["key_path"], chain=False), "what was sent comes without a chain"),
         ("", "what was sent holds no certificate"),
     ):
-        Path(program.OFFERED).write_text(chain)
+        offer(program, chain)
         assert program.main() == 1
         assert message in capsys.readouterr().err
         assert Path(config["path"]).read_text() == first
@@ -566,13 +576,13 @@ def test_a_chain_from_elsewhere(program, config, servers, authority, monkeypatch
 
 def test_the_first_chain_from_elsewhere(program, config, authority, monkeypatch, capsys):
     Path(program.CONFIG).write_text(json.dumps(config))
-    Path(program.OFFERED).write_text(authority(config["key_path"]))
+    offer(program, authority(config["key_path"]))
     ran = []
     monkeypatch.setattr(program, "hooks", lambda: ran.append(True))
     monkeypatch.setattr(sys, "argv", ["xmpp-certificate", "--deploy"])
     assert program.main() == 0
     assert capsys.readouterr().out == "deployed: the first one\n" and ran == [True]
-    assert Path(config["path"]).read_text() == Path(program.OFFERED).read_text()
+    assert Path(config["path"]).read_text() == Path(program.OFFERED, "fullchain.pem").read_text()
     assert stat(config["path"]) == 0o640
 
 
@@ -721,7 +731,8 @@ class World:
             self.publish()
             while (status := self.advance())["step"] in ("wait", "sign"):
                 if status["step"] == "sign":
-                    Path(self.program.ROLL, "fullchain.pem").write_text(self.issue({"key_path": self.signed(status)}))
+                    for one in status["requests"]:
+                        Path(one["path"]).write_text(self.issue({"key_path": self.signed(one)}))
                     continue
                 assert "This can be interrupted" in status["message"]
                 self.now += datetime.timedelta(seconds=min(status["seconds"], 1800))
@@ -729,9 +740,9 @@ class World:
                 self.publish()
         assert status["step"] == "done"
 
-    def signed(self, status):
-        assert "X509v3 Extended Key Usage" in openssl("req", "-noout", "-text", "-verify", stdin=status["request"])
-        return Path(self.program.ROLL) / "privkey.pem"
+    def signed(self, one):
+        assert "X509v3 Extended Key Usage" in openssl("req", "-noout", "-text", "-verify", stdin=one["request"])
+        return one["path"].replace("fullchain", "privkey")
 
 
 @pytest.fixture
@@ -824,9 +835,9 @@ def test_the_tests_of_the_roll_see_one_that_does_not_wait(program, world, config
 
 
 def test_the_tests_of_the_roll_see_a_pair_that_does_not_fit(program, world, config, monkeypatch):
-    def swap(config, chain, key):
-        program.write(config["path"], chain)
-        program.write(config["key_path"], key)
+    def swap(config, texts):
+        program.write(config["path"], texts[0][0])
+        program.write(config["key_path"], texts[0][1])
 
     monkeypatch.setattr(program, "swap", swap)
     with pytest.raises(AssertionError, match="chain and key are of two pairs"):
@@ -838,14 +849,14 @@ def test_a_swap_that_is_killed_leaves_one_pair_whole(program, world, config, aut
     for moment in range(100):
         world.countdown = moment
         try:
-            program.swap(config, new, keys[1].read_text())
+            program.swap(config, [(new, keys[1].read_text())])
         except Killed:
             pin = world.pair()
             world.countdown = None
             # A renewal after it, and then the other way round.
             program.write(config["path"], authority(config["key_path"]))
             assert world.pair() == pin
-            program.swap(config, old, keys[0].read_text())
+            program.swap(config, [(old, keys[0].read_text())])
             assert leftovers(world) == []
         else:
             break
@@ -925,7 +936,7 @@ def test_the_operators_own_pair_is_the_next_one(program, world, config, keys, au
 def test_a_name_server_that_lags_behind(program, world, config, monkeypatch):
     """The waiting begins when the last one serves both, and what was waited for before counts for nothing."""
     program.roll(config, "begin")
-    following = program.rolling()["next"]
+    (following,) = program.rolling()["next"]
     with pytest.raises(program.Refused) as refused:
         world.advance()
     assert str(refused.value) == (
@@ -1008,3 +1019,272 @@ def test_what_is_not_of_an_acme_authority_is_not_renewed_here(program, config, m
     monkeypatch.setattr(sys, "argv", ["xmpp-certificate"])
     assert program.main() == 1
     assert "it is not of an ACME authority; run the playbook" in capsys.readouterr().err
+
+
+# --- an ECDSA and an RSA key side by side ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def rsa_keys():
+    """Made once: they take their time."""
+    return [openssl("genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048") for _ in range(2)]
+
+
+class Worlds(World):
+    """A host that has two keys, or is about to: whoever asks is served one of all that it has."""
+
+    def places(self):
+        """What daemons read: a second place that is not there, or has the first pair, is no pair of its own."""
+        second = Path(self.config["rsa_key_path"]).exists()
+        return [("path", "key_path"), *([("rsa_path", "rsa_key_path")] if second else [])]
+
+    def pair(self):
+        found = []
+        for names in self.places():
+            chain, key = (Path(self.config[name]).read_text() for name in names)
+            leaf = chain.partition("-----END")[0] + "-----END CERTIFICATE-----\n"
+            pins = {pin_of("x509", "-noout", "-pubkey", stdin=leaf), pin_of("pkey", "-pubout", stdin=key)}
+            assert len(pins) == 1, "chain and key are of two pairs"
+            found.append(pins.pop())
+        return tuple(dict.fromkeys(found))
+
+    def publish(self):
+        state = Path(self.program.ROLL) / "state.json"
+        pins = json.loads(state.read_text())["pins"] if state.exists() else []
+        self.history.append((self.now, {*self.pair(), *pins}))
+        self.look()
+
+    def look(self):
+        self.pair()
+        for number, (_since, pins) in enumerate(self.history):
+            until = self.history[number + 1][0] if number + 1 < len(self.history) else self.now
+            if until + datetime.timedelta(seconds=self.TTL) > self.now or number + 1 == len(self.history):
+                assert pins.issuperset(self.served), "a resolver has records without the key that is served"
+
+
+@pytest.fixture
+def worlds(program, config, authority, monkeypatch, rsa_keys):
+    """A function that makes a host with these kinds of keys, which is to have others."""
+    made = {"ecdsa-p256": [], "rsa-3072": list(rsa_keys)}
+
+    def new_key(kind):
+        return made[kind].pop() if made.get(kind) else openssl("genpkey", "-algorithm", "EC", "-pkeyopt", CURVE)
+
+    monkeypatch.setattr(program, "new_key", new_key)
+
+    def make(has, wanted):
+        config["key_types"] = has
+        Path(config["key_path"]).unlink()
+        program.make_keys(config)
+        for pair in program.pairs(config):
+            Path(pair["path"]).write_text(authority(pair["key_path"]))
+        config["key_types"] = wanted
+        return Worlds(program, config, authority, monkeypatch)
+
+    return make
+
+
+CURVE = "ec_paramgen_curve:P-256"
+ONE, OTHER, TWO = ["ecdsa-p256"], ["rsa-3072"], ["ecdsa-p256", "rsa-3072"]
+
+
+@pytest.mark.parametrize("provider", ["acme", "private_ca"])
+@pytest.mark.parametrize(
+    ("has", "wanted", "stays"),
+    [(TWO, TWO, 0), (ONE, TWO, 1), (OTHER, TWO, 1), (TWO, ONE, 1), (TWO, OTHER, 1), (ONE, OTHER, 0)],
+    ids=["both are rolled", "RSA comes", "ECDSA comes", "RSA goes", "ECDSA goes", "RSA takes the place of ECDSA"],
+)
+def test_kinds_of_keys_are_rolled(program, config, worlds, provider, has, wanted, stays):
+    config["provider"] = provider
+    world = worlds(has, wanted)
+    first = world.served
+    assert len(first) == len(has)
+    world.play()
+    assert world.served == world.pair() == tuple(program.in_use(config))
+    assert world.history[-1][1] == set(world.served)
+    assert len(set(first) & set(world.served)) == stays
+    families = [program.family(key) for _chain, key in program.current(config)]
+    assert families == [{"ecdsa-p256": "ECDSA", "rsa-3072": "RSA"}[kind] for kind in wanted]
+    # What stays is not signed again.
+    assert world.orders == len(wanted) - stays
+    folder = Path(config["path"]).parent
+    links = sorted(path.name for path in folder.iterdir() if path.is_symlink())
+    assert links == (["fullchain-rsa.pem", "privkey-rsa.pem"] if len(wanted) < len(has) else [])
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")] and not Path(program.ROLL).exists()
+
+
+@pytest.mark.parametrize(("has", "wanted"), [(TWO, TWO), (ONE, TWO), (TWO, ONE)], ids=["both", "RSA comes", "RSA goes"])
+def test_a_swap_of_two_that_is_killed_leaves_whole_pairs(program, config, authority, worlds, rsa_keys, has, wanted):
+    world = worlds(has, wanted)
+    old = program.current(config)
+    key = openssl("genpkey", "-algorithm", "EC", "-pkeyopt", CURVE)
+    new = []
+    for number, text in enumerate([key, rsa_keys[0]][: len(wanted)]):
+        path = Path(config["path"]).parent / f"made-{number}"
+        path.write_text(text)
+        new.append((authority(path), text))
+    for moment in range(200):
+        world.countdown = moment
+        try:
+            program.swap(config, new)
+        except Killed:
+            assert world.pair() in (
+                world.served,
+                tuple(program.key_digest(f"{path.parent}/made-{n}") for n in range(len(new))),
+            )
+            world.countdown = None
+            program.swap(config, old)
+            assert world.pair() == world.served
+        else:
+            break
+    assert moment > 10
+    assert program.current(config) == new
+    print(f"killed at {moment} moments")
+
+
+class TwoKeys(Server):
+    """A daemon that serves both, unless it forgets to read the one or the other again."""
+
+    def __init__(self, config, second=True):
+        self.second = second
+        super().__init__(config)
+
+    def reload(self, kinds=("", "rsa_")):
+        if not hasattr(self, "pairs"):
+            self.pairs = {}
+        for kind in kinds:
+            if kind and not self.second:
+                continue
+            self.pairs[kind] = [Path(self.config[f"{kind}{name}"]).read_text() for name in ("path", "key_path")]
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        folder = Path(self.config["path"]).parent / f"daemon-{id(self)}"
+        folder.mkdir(exist_ok=True)
+        for kind, texts in self.pairs.items():
+            paths = [folder / f"{kind}{number}" for number in range(2)]
+            for path, text in zip(paths, texts, strict=True):
+                path.write_text(text)
+            context.load_cert_chain(*paths)
+        self.context = context
+
+
+@pytest.fixture
+def two(program, config, authority, rsa_keys):
+    """A daemon that serves both kinds, and one that serves the first alone, as coturn does."""
+    Path(config["rsa_key_path"]).write_text(rsa_keys[0])
+    config["key_types"] = TWO
+    for pair in program.pairs(config):
+        Path(pair["path"]).write_text(authority(pair["key_path"]))
+    made = [TwoKeys(config), TwoKeys(config, second=False)]
+    config["ports"] = [{"port": server.port} for server in made]
+    yield made
+    for server in made:
+        server.stop()
+
+
+def renewed(program, config, authority):
+    return [(authority(pair["key_path"]), Path(pair["key_path"]).read_text()) for pair in program.pairs(config)]
+
+
+def test_both_kinds_are_asked_for(program, config, two):
+    leaves = [program.leaf(chain) for chain, _key in program.current(config)]
+    answers = program.ask(config, ["ECDSA", "RSA"])
+    both, first = (server.port for server in two)
+    assert [answers[both, "ECDSA"], answers[both, "RSA"]] == leaves
+    assert answers[first, "ECDSA"] == leaves[0]
+    assert isinstance(answers[first, "RSA"], OSError) and "handshake failure" in str(answers[first, "RSA"])
+
+
+def test_a_deploy_of_both(program, config, two, authority, monkeypatch):
+    monkeypatch.setattr(program, "hooks", lambda: [server.reload() for server in two])
+    new = renewed(program, config, authority)
+    assert program.deploy(config, new) == [server.port for server in two]
+    assert program.current(config) == new
+    state = json.loads(Path(program.STATE).read_text())
+    assert state["chains"] == [program.digest(chain) for chain, _key in new]
+
+
+@pytest.mark.parametrize(("read", "stale"), [([""], "RSA"), (["rsa_"], "ECDSA")])
+def test_one_kind_that_is_not_served_takes_both_back(program, config, two, authority, monkeypatch, read, stale):
+    def hooks():
+        # The one without RSA has nothing to forget.
+        two[0].reload(read)
+        two[1].reload()
+
+    monkeypatch.setattr(program, "hooks", hooks)
+    old = program.current(config)
+    with pytest.raises(program.Refused) as refused:
+        program.deploy(config, renewed(program, config, authority))
+    assert str(refused.value) == (
+        f"the new one was not deployed, since after the reload port {two[0].port} serves another one for {stale}; "
+        "the old one is in place again"
+    )
+    assert program.current(config) == old
+
+
+def test_a_kind_that_comes_and_goes_is_proven(program, config, two, authority, monkeypatch):
+    monkeypatch.setattr(program, "hooks", lambda: [server.reload() for server in two])
+    both = program.current(config)
+    assert program.deploy(config, both[:1]) == [server.port for server in two]
+    answers = program.ask(config, ["ECDSA", "RSA"])
+    assert isinstance(answers[two[0].port, "RSA"], OSError)
+    assert program.deploy(config, both) == [server.port for server in two]
+    # A daemon that goes on with what is given up.
+    monkeypatch.setattr(program, "hooks", lambda: two[1].reload())
+    with pytest.raises(program.Refused, match=f"port {two[0].port} serves another one for RSA; the old one"):
+        program.deploy(config, both[:1])
+    assert program.current(config) == both
+
+
+def test_only_what_is_due_is_ordered(program, config, authority, rsa_keys, monkeypatch):
+    Path(config["rsa_key_path"]).write_text(rsa_keys[0])
+    ordered = []
+
+    def issue(pair):
+        ordered.append(pair["key_path"])
+        return authority(pair["key_path"])
+
+    monkeypatch.setattr(program, "issue", issue)
+    assert program.prepare(config) == ["a certificate of its own, until one is issued"] * 2
+    assert program.keep(config).startswith("issued: valid until ")
+    assert ordered == [config["key_path"], config["rsa_key_path"]]
+    assert program.keep(config).startswith("unchanged: ")
+    Path(config["rsa_path"]).write_text(authority(config["rsa_key_path"], names=NAMES[:1]))
+    assert program.keep(config).startswith("issued: ")
+    assert ordered[2:] == [config["rsa_key_path"]]
+
+
+def test_what_is_ordered_for_one_key_is_not_lost_with_the_other(program, config, authority, rsa_keys, monkeypatch):
+    Path(config["rsa_key_path"]).write_text(rsa_keys[0])
+    program.prepare(config)
+    ordered = []
+
+    def issue(pair):
+        ordered.append(pair["key_path"])
+        if pair["key_path"] == config["rsa_key_path"]:
+            raise program.Refused("the limit is reached")
+        return authority(pair["key_path"])
+
+    monkeypatch.setattr(program, "issue", issue)
+    for expected in (2, 3):
+        with pytest.raises(program.Refused, match="^the limit is reached$"):
+            program.keep(config)
+        assert len(ordered) == expected
+    assert program.due(program.pairs(config)[0], NOW) is None
+
+
+def test_keys_are_made_where_nobody_knows_of_one(program, config):
+    """Never beside one that is in use, which would be served before its TLSA records are known."""
+    config["key_types"] = TWO
+    assert program.make_keys(config) == []
+    assert len(program.pairs(config)) == 1 and not Path(config["rsa_key_path"]).exists()
+    Path(config["key_path"]).unlink()
+    assert program.make_keys(config) == ["the keys"]
+    requests = program.requests(config)
+    assert [Path(one["path"]).name for one in requests] == ["fullchain.pem", "fullchain-rsa.pem"]
+    kinds = [openssl("req", "-noout", "-text", stdin=one["request"]) for one in requests]
+    assert "id-ecPublicKey" in kinds[0] and "rsaEncryption" in kinds[1]
+    # One that is lost does not cost the other.
+    rsa = Path(config["rsa_key_path"]).read_text()
+    Path(config["key_path"]).unlink()
+    assert program.make_keys(config) == ["the key"]
+    assert Path(config["rsa_key_path"]).read_text() == rsa

@@ -7,6 +7,7 @@
     handshakes   each second, at each port: resolve with validation, shake hands, verify the certificate by its authority,
                  and its key by the TLSA records. Not only by those that the resolver gives, but by each set that any
                  resolver may have that asked at any second before.
+    rsa          the same by somebody who knows RSA only, as long as the port serves it
     messages     there and back between two servers, each time by a new stream, which the other server authenticates by
                  DANE alone
     idle         a client that says nothing, and at the end is still on the same stream
@@ -44,7 +45,7 @@ SERVICES = {
     443: (None, None),
 }
 STOP = threading.Event()
-RESULT: dict = {"handshakes": {}, "sets": 0, "messages": 0, "streams": 0, "idle": None, "failures": []}
+RESULT: dict = {"handshakes": {}, "rsa": {}, "sets": 0, "messages": 0, "streams": 0, "idle": None, "failures": []}
 
 
 def fail(what: str, why: object) -> None:
@@ -78,8 +79,13 @@ def pins(records: list[tuple[int, str]]) -> frozenset[str]:
     return frozenset("".join(data.split()).lower().removeprefix("311") for _ttl, data in records)
 
 
-def served(port: int, namespace: str | None) -> str:
+def served(port: int, namespace: str | None, rsa: bool) -> str:
     """The digest of the key that a port serves, in a certificate that is valid for the domain."""
+    context = ssl.create_default_context()
+    if rsa:
+        # TLS 1.3 chooses by the algorithms of signatures, which Python cannot.
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("ECDHE+aRSA+AESGCM")
     with socket.create_connection((ADDRESS, port), timeout=10) as stream:
         if namespace:
             stream.sendall(
@@ -89,7 +95,7 @@ def served(port: int, namespace: str | None) -> str:
             wait_for(stream, b"</stream:features>")
             stream.sendall(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
             wait_for(stream, b"<proceed")
-        with ssl.create_default_context().wrap_socket(stream, server_hostname=DOMAIN) as encrypted:
+        with context.wrap_socket(stream, server_hostname=DOMAIN) as encrypted:
             der = encrypted.getpeercert(binary_form=True)
     key = x509.load_der_x509_certificate(der).public_key()
     return hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
@@ -127,16 +133,22 @@ def handshakes() -> None:
             now = time.monotonic()
             kept[port] = {digests: until for digests, until in kept[port].items() if until > now}
             known = [pins(answer), *kept[port]]
-            RESULT["handshakes"][port] = RESULT["handshakes"].get(port, 0) + 1
             RESULT["sets"] += len(known)
-            try:
-                key = served(port, namespace)
-            except (OSError, ValueError) as error:
-                fail(f"port {port}", error)
-                continue
-            for digests in known:
-                if key not in digests:
-                    fail(f"port {port}", f"serves the key {key}, and a resolver may have {', '.join(sorted(digests))}")
+            for kind, rsa in (("handshakes", False), ("rsa", True)):
+                try:
+                    key = served(port, namespace, rsa)
+                except (OSError, ValueError) as error:
+                    # Whether it should serve RSA, the tests know best.
+                    if not rsa or "HANDSHAKE_FAILURE" not in str(error):
+                        fail(f"port {port}", error)
+                    continue
+                RESULT[kind][port] = RESULT[kind].get(port, 0) + 1
+                for digests in known:
+                    if key not in digests:
+                        fail(
+                            f"port {port}",
+                            f"serves the key {key}, and a resolver may have {', '.join(sorted(digests))}",
+                        )
         STOP.wait(max(0, begin + 1 - time.monotonic()))
 
 
