@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
+import tempfile
 from pathlib import Path
 
 import testinfra
@@ -60,3 +62,15 @@ def ansible(program: str, *arguments: str, inventory: Path) -> subprocess.Comple
     """Run one of Ansible's programs as the operator does."""
     line = command(program, *arguments, inventory=inventory)
     return subprocess.run(line, cwd=TOP, env=PLAIN, capture_output=True, text=True, check=False)
+
+
+def apply(
+    names: list[str], host: str, *arguments: str, inventory: Path, **variables: object
+) -> subprocess.CompletedProcess:
+    """Have roles of the collection on a host, with other variables, as a playbook of the operator's own has them."""
+    play = {"hosts": host, "gather_facts": False, "roles": [f"magicbroccoli.xmpp.{name}" for name in names]}
+    with tempfile.NamedTemporaryFile("w", suffix=".yml") as playbook:
+        json.dump([play], playbook)
+        playbook.flush()
+        given = ("--extra-vars", json.dumps(variables), *arguments)
+        return ansible("ansible-playbook", playbook.name, *given, inventory=inventory)

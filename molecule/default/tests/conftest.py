@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import yaml
 from clients import Client, Refused
-from hosts import CA, TOP, Host, ansible
+from hosts import CA, TOP, Host, ansible, apply
 
 INVENTORY = TOP / "molecule/default/inventory"
 HOSTS = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["hosts"]
@@ -106,15 +106,13 @@ def accounts(rosewood: Host, internet: Host) -> dict[str, Account]:
 
 
 @pytest.fixture(scope="module")
-def roles_with(tmp_path_factory):
+def roles_with():
     """Run the roles that serve accounts with other variables; when the module's tests have ended, as it was."""
-    playbook = tmp_path_factory.mktemp("roles") / "roles.yml"
-    roles = ["magicbroccoli.xmpp.prosody", "magicbroccoli.xmpp.nginx"]
-    playbook.write_text(json.dumps([{"hosts": HOSTNAME, "gather_facts": False, "roles": roles}]))
 
     def run(**variables) -> None:
-        given = (f"--inventory={SCENARIO.parent}", f"--extra-vars={json.dumps(variables)}")
-        done = ansible("ansible-playbook", *given, str(playbook), inventory=INVENTORY)
+        # A scenario that shares these tests has more to say of the host.
+        more = f"--inventory={SCENARIO.parent}"
+        done = apply(["prosody", "nginx"], HOSTNAME, more, inventory=INVENTORY, **variables)
         assert done.returncode == 0, done.stdout + done.stderr
 
     yield run

@@ -6,28 +6,21 @@
 from __future__ import annotations
 
 import base64
-import json
 
 import pytest
 from conftest import HOSTS, NAMES, SCENARIO
-from hosts import ansible
+from hosts import apply
 from pages import status_of
 
 PASSWORD = "acorn: ü$"
-PLAY = "- hosts: all\n  become: true\n  roles: [magicbroccoli.xmpp.nginx, magicbroccoli.xmpp.munin]\n"
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run():
     """Run both roles, and in the end as the inventory has them."""
-    playbook = tmp_path_factory.mktemp("graphs") / "graphs.yml"
-    playbook.write_text(PLAY)
 
     def roles(**variables: object) -> str:
-        done = ansible(
-            *("ansible-playbook", str(playbook), "--diff", "--extra-vars", json.dumps(variables)),
-            inventory=SCENARIO / "inventory",
-        )
+        done = apply(["nginx", "munin"], "all", "--diff", inventory=SCENARIO / "inventory", **variables)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
