@@ -79,7 +79,7 @@ class Administrator:
         for line in kept.splitlines():
             mail = json.loads(line)
             message = email.message_from_string(mail["data"], policy=email.policy.default)
-            message["X-To"] = ", ".join(mail["to"])
+            message["X-To"], message["X-Port"] = ", ".join(mail["to"]), str(mail["port"])
             self.mails.append(message)
         self.messages += LOOP.run_until_complete(read_messages(self.password))
 

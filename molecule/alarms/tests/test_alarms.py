@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from conftest import HOSTS, NAME, RUN
+from conftest import HOSTS, NAME, RUN, SCENARIO
+from hosts import apply
 
 LISTENS = "sh -c 'until ss -Hlnt sport = :465 | grep -q .; do sleep 0.2; done'"
 
@@ -24,6 +25,25 @@ def test_an_alarm_is_told_once_and_when_it_is_over(hazel, admin, give):
     assert admin.subjects() == admin.heads() == ["The oven is hot", "Over: The oven is hot"]
     assert hazel.out("xmpp-alarm --list") == ""
     assert "90 °C" in hazel.out("journalctl -t xmpp-alarm --no-pager")
+
+
+def test_mail_goes_by_starttls_where_it_is_asked_for(admin, give):
+    """The server takes nothing before TLS there."""
+
+    def mail(**variables):
+        done = apply(["mail"], NAME, inventory=SCENARIO / "inventory", **variables)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    mail(mail_port=587)
+    try:
+        give("The cellar is wet")
+        admin.wait("The cellar is wet")
+        assert [mail["X-Port"] for mail in admin.mails] == ["587"]
+    finally:
+        mail()
+    give("--over", "The cellar is wet")
+    admin.wait("Over: The cellar is wet")
+    assert admin.mails[-1]["X-Port"] == "465"
 
 
 def test_a_service_fails_and_runs_again(hazel, admin):
