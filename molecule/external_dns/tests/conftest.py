@@ -38,13 +38,13 @@ def lists(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def check(lists: Path) -> Callable[..., subprocess.CompletedProcess]:
-    """Run the playbook as an operator does."""
+    """Run the playbook, or another one, as an operator does."""
 
-    def run(**variables: object) -> subprocess.CompletedProcess:
+    def run(playbook: str = "dns_records", **variables: object) -> subprocess.CompletedProcess:
         variables = {"dns_records_hosts": HOST, "dns_records_path": str(lists), **variables}
         return ansible(
             "ansible-playbook",
-            "magicbroccoli.xmpp.dns_records",
+            f"magicbroccoli.xmpp.{playbook}",
             *("--extra-vars", json.dumps(variables)),
             inventory=SCENARIO / "inventory",
         )

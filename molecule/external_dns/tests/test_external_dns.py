@@ -126,6 +126,21 @@ def test_one_of_each(serve, check):
     assert lines == sorted(expected)
 
 
+def test_verify_looks_for_them_too(serve, check):
+    """Ports and pages, and then the DNS. The lab's controller has no dig, so the provider asks."""
+
+    def verify():
+        given = {"site_hosts": HOST, "verify_addresses": [ADDRESS[HOST]], "dns_records_from": "provider.test"}
+        return check(playbook="verify", **given)
+
+    serve()
+    done = verify()
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert "after STARTTLS only" in done.stdout and "records are right at" in " ".join(done.stdout.split())
+    serve(lambda lines: [line for line in lines if not line.startswith("www.")])
+    assert said(verify()) == [f"www.{ZONE} A: missing; add 198.51.100.7"]
+
+
 def test_an_alias_is_no_address(serve, check):
     def change(lines):
         kept = [line for line in lines if not line.startswith(f"proxy.{ZONE}. ")]
