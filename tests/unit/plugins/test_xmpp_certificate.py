@@ -680,14 +680,22 @@ class World:
 
         return watching
 
-    def pair(self):
-        chain, key = (Path(self.config[name]).read_text() for name in ("path", "key_path"))
+    def at(self, *names):
+        """The pin of the pair in these places."""
+        chain, key = (Path(self.config[name]).read_text() for name in names)
         pins = {
             pin_of("x509", "-noout", "-pubkey", stdin=chain.partition("-----END")[0] + "-----END CERTIFICATE-----\n"),
             pin_of("pkey", "-pubout", stdin=key),
         }
         assert len(pins) == 1, "chain and key are of two pairs"
         return pins.pop()
+
+    def pair(self):
+        return self.at("path", "key_path")
+
+    @staticmethod
+    def pins(pair):
+        return {pair}
 
     def reload(self):
         self.served = self.pair()
@@ -697,7 +705,7 @@ class World:
         """As role bind does it, with what module certificate_facts says."""
         state = Path(self.program.ROLL) / "state.json"
         pins = json.loads(state.read_text())["pins"] if state.exists() else []
-        self.history.append((self.now, {self.pair(), *pins}))
+        self.history.append((self.now, {*self.pins(self.pair()), *pins}))
         self.look()
 
     def look(self):
@@ -706,7 +714,7 @@ class World:
         for number, (_since, pins) in enumerate(self.history):
             until = self.history[number + 1][0] if number + 1 < len(self.history) else self.now
             if until + datetime.timedelta(seconds=self.TTL) > self.now or number + 1 == len(self.history):
-                assert self.served in pins, "a resolver has records without the key that is served"
+                assert pins.issuperset(self.pins(self.served)), "a resolver has records without the key that is served"
 
     def ask_dns(self, server, name, kind):
         if kind == "TLSA":
@@ -1039,27 +1047,11 @@ class Worlds(World):
         return [("path", "key_path"), *([("rsa_path", "rsa_key_path")] if second else [])]
 
     def pair(self):
-        found = []
-        for names in self.places():
-            chain, key = (Path(self.config[name]).read_text() for name in names)
-            leaf = chain.partition("-----END")[0] + "-----END CERTIFICATE-----\n"
-            pins = {pin_of("x509", "-noout", "-pubkey", stdin=leaf), pin_of("pkey", "-pubout", stdin=key)}
-            assert len(pins) == 1, "chain and key are of two pairs"
-            found.append(pins.pop())
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(self.at(*names) for names in self.places()))
 
-    def publish(self):
-        state = Path(self.program.ROLL) / "state.json"
-        pins = json.loads(state.read_text())["pins"] if state.exists() else []
-        self.history.append((self.now, {*self.pair(), *pins}))
-        self.look()
-
-    def look(self):
-        self.pair()
-        for number, (_since, pins) in enumerate(self.history):
-            until = self.history[number + 1][0] if number + 1 < len(self.history) else self.now
-            if until + datetime.timedelta(seconds=self.TTL) > self.now or number + 1 == len(self.history):
-                assert pins.issuperset(self.served), "a resolver has records without the key that is served"
+    @staticmethod
+    def pins(pair):
+        return set(pair)
 
 
 @pytest.fixture
