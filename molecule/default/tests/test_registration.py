@@ -19,7 +19,7 @@ from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
-from clients import SECONDS, Client, Refused, condition
+from clients import CLIENT, SECONDS, Client, Refused, condition
 from conftest import (
     ADDRESS,
     CA,
@@ -28,6 +28,7 @@ from conftest import (
     EXTRA,
     HOSTS,
     LOOP,
+    RELEASE,
     Account,
     create,
     logs_in,
@@ -435,6 +436,17 @@ def chief(rosewood):
     rosewood.out(f"prosodyctl deluser {account.jid}")
 
 
+@pytest.fixture
+def deputy(rosewood):
+    """An account that has the role."""
+    account = create(rosewood, "deputy", DOMAIN)
+    call = "set_role({}, {}, {})" if RELEASE == "trixie" else "setroles({}, {}, {{{}}})"
+    rosewood.out(
+        "prosodyctl shell 'user:" + call.format(*map(json.dumps, (account.jid, DOMAIN, "prosody:admin"))) + "'"
+    )
+    return account
+
+
 async def command(client, node: str) -> dict:
     """Run a command without a form (XEP-0050), and return the fields of its result."""
     done = await client.ask("set", f"<command xmlns='{COMMANDS}' node='{node}' action='execute'/>", DOMAIN)
@@ -585,16 +597,21 @@ def test_who_is_on_the_blocklist_makes_none(opened, internet, invite):
 
 
 def test_administrators_are_told_and_decide_by_a_command_and_the_queue_is_short(
-    opened, connect, chief, browser, can, accounts
+    opened, connect, chief, deputy, browser, can, accounts
 ):
     def run(coroutine):
         return LOOP.run_until_complete(coroutine)
 
-    admin = run(connect(chief))
+    admins = [run(connect(chief)), run(connect(deputy))]
+    admin = admins[0]
     asked = [newcomer() for _ in range(3)]
     for account in asked:
         assert browser.submit(slowly(browser), **typed(account), **RIGHT).status == 200
-        run(admin.take(lambda message, account=account: account.jid in (message.findtext("{jabber:client}body") or "")))
+        for one in admins:
+            told = run(
+                one.take(lambda message, account=account: account.jid in (message.findtext(f"{CLIENT}body") or ""))
+            )
+            print(f"{one.boundjid.bare}: {told.findtext(f'{CLIENT}body')}")
     assert browser.submit(slowly(browser), **typed(newcomer()), **RIGHT).status == 429
 
     node = f"<command xmlns='{COMMANDS}' node='registrations' "

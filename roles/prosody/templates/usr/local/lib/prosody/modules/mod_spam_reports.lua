@@ -10,12 +10,10 @@
 -- Works on Prosody 0.12 and 13. Load it on a domain.
 --   reports_per_hour     reports of one account of which administrators get a message (default 10)
 
-local st = require "util.stanza";
-local id = require "util.id";
 local cache = require "util.cache";
 local jid = require "util.jid";
 local throttle = require "util.throttle";
-local usermanager = require "core.usermanager";
+local administrators = module:require "administrators";
 
 local rate = module:get_option_number("reports_per_hour", 10);
 local reasons = { ["urn:xmpp:reporting:spam"] = "spam", ["urn:xmpp:reporting:abuse"] = "abuse" };
@@ -31,14 +29,6 @@ end
 local function line(text)
 	if #text > 1000 then text = text:sub(1, 1000):gsub("[\192-\255]?[\128-\191]*$", ""); end
 	return (text:gsub("[%c\127]+", " "));
-end
-
-local function administrators()
-	local found = {};
-	for _, role in ipairs { "prosody:admin", "prosody:operator" } do
-		for _, address in ipairs(usermanager.get_jids_with_role(role, module.host) or {}) do found[address] = true; end
-	end
-	return found;
 end
 
 local function may_tell(username)
@@ -60,11 +50,7 @@ module:hook("iq-set/self/urn:xmpp:blocking:block", function (event)
 				line(report:get_child_text("text") or "without more words"));
 			reports:with_labels(reason):add(1);
 			module:log("warn", "%s", text);
-			if may_tell(username) then
-				for address in pairs(administrators()) do
-					module:send(st.message({ from = module.host, to = address, type = "chat", id = id.medium() }, text));
-				end
-			end
+			if may_tell(username) then administrators.tell(text); end
 		end
 	end
 end, 1);

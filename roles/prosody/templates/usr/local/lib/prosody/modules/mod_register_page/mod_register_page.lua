@@ -39,6 +39,7 @@ local base64 = require "util.encodings".base64;
 local configmanager = require "core.configmanager";
 local usermanager = require "core.usermanager";
 local adhoc = require "util.adhoc";
+local administrators = module:require "administrators";
 local captcha = module:require "captcha";
 local page = module:require "page";
 local policy = module:require "policy";
@@ -66,13 +67,10 @@ local contact_info = module:get_option("contact_info", {});
 assert(not is_open or questions[1], "register_questions: write one; open registration needs it");
 
 -- An account that has an administrator's name is one, so nobody can register it.
-local others, admins = {}, {};
+local others = {};
 for name in module:get_option_set("register_reserved", {}) do table.insert(others, name); end
 for _, scope in ipairs { host, "*" } do
-	for _, admin in ipairs(configmanager.get(scope, "admins") or {}) do
-		table.insert(others, jid.node(admin));
-		admins[admin] = true;
-	end
+	for _, admin in ipairs(configmanager.get(scope, "admins") or {}) do table.insert(others, jid.node(admin)); end
 end
 local reserved = policy.reserve(others);
 
@@ -233,10 +231,8 @@ module:hook("user-registered", function (event)
 		return;
 	end
 	event.waits = true;
-	for admin in pairs(admins) do
-		module:send(st.message({ from = host, to = admin, type = "chat" }, ("%s@%s waits for your approval. Use the command "
-			.. "\"Decide on registrations\" of %s, or in a shell: xmpp-registrations"):format(event.username, host, host)));
-	end
+	administrators.tell(("%s@%s waits for your approval. Use the command \"Decide on registrations\" of %s, or in a shell: "
+		.. "xmpp-registrations"):format(event.username, host, host));
 end, 100);
 
 -- Also for the shell.
