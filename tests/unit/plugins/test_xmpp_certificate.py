@@ -1264,6 +1264,24 @@ def test_what_is_ordered_for_one_key_is_not_lost_with_the_other(program, config,
     assert program.due(program.pairs(config)[0], NOW) is None
 
 
+@pytest.mark.parametrize(
+    ("reasons", "said"),
+    [(("away", "away"), "away"), (("refused", "away"), "refused; away")],
+    ids=["the same for both", "one for each"],
+)
+def test_every_reason_is_told(program, config, rsa_keys, monkeypatch, reasons, said):
+    Path(config["rsa_key_path"]).write_text(rsa_keys[0])
+    program.prepare(config)
+    left = list(reasons)
+
+    def issue(pair):
+        raise program.Refused(left.pop(0))
+
+    monkeypatch.setattr(program, "issue", issue)
+    with pytest.raises(program.Refused, match=f"^{said}$"):
+        program.keep(config)
+
+
 def test_keys_are_made_where_nobody_knows_of_one(program, config):
     """Never beside one that is in use, which would be served before its TLSA records are known."""
     config["key_types"] = TWO
