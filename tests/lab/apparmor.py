@@ -51,11 +51,12 @@ def pattern(path: str, variables: dict[str, list[str]]) -> str:
         values = [value.strip('"').rstrip("/") for value in variables.get(found[0], ["/nowhere"])]
         path = path[: found.start()] + "{" + ",".join(values) + "}" + path[found.end() :]
     path, text, depth = re.sub(r"/{2,}", "/", path), "", 0
-    for token in re.findall(r"\\.|\*\*|\[[^]]*\]|.", path):
-        if token == "**":
-            text += ".*"
-        elif token == "*":
-            text += "[^/]*"
+    for found in re.finditer(r"\\.|\*+|\[[^]]*\]|.", path):
+        token = found[0]
+        if token[0] == "*":
+            # One that fills a whole part of the path is not empty: /x/** is not /x/ itself.
+            text += "[^/]" if text.endswith("/") and path[found.end() :][:1] in ("", "/") else ""
+            text += "[^/]*" if token == "*" else ".*"
         elif token == "?":
             text += "[^/]"
         elif token == "{":

@@ -3,26 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Findings are read right, and every waiver has its reason and is on the page."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
+import findings
 import pytest
 import yaml
 
 TOP = Path(__file__).parents[3]
 
 
-@pytest.fixture(scope="module")
-def findings():
-    spec = importlib.util.spec_from_file_location("findings", TOP / "tests/lab/findings.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["findings"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_lynis(findings):
+def test_lynis():
     result = findings.lynis(
         "suggestion[]=SSH-7408|Consider|Port (set 22 to )|-|\nwarning[]=DBS-1828|PostgreSQL|/etc/x|-|\n"
         "suggestion[]=KRNL-6000|One or more||-|\ndetails[]=KRNL-6000|sysctl|desc:x;field:net.ipv4.x;prefval:1;value:2;|\n"
@@ -32,7 +22,7 @@ def test_lynis(findings):
     assert result.numbers == {"index": 85}
 
 
-def test_scap(findings):
+def test_scap():
     rules = [("a_b", "pass"), ("c", "fail"), ("d", "error"), ("e", "notapplicable"), ("f", "notselected")]
     text = "".join(
         f"Title\r\tX\nRule\r\txccdf_org.ssgproject.content_rule_{name}\nIdent\r\tY\nResult\r\t{verdict}\n\n"
@@ -43,14 +33,14 @@ def test_scap(findings):
     assert result.numbers == {"pass": 1, "fail": 2, "notapplicable": 1}
 
 
-def test_systemd(findings):
+def test_systemd():
     result = findings.systemd(
         "→ Overall exposure level for prosody.service: 1.1 OK\n→ Overall exposure level for x@y.service: 3.1 MEDIUM\n"
     )
     assert result.findings == {"x@y.service"}
 
 
-def test_waivers_that_are_missing_or_left_over(findings):
+def test_waivers_that_are_missing_or_left_over():
     reason = "because of this and that and more"
     entries = {
         "a*": {"reason": reason},
@@ -74,12 +64,12 @@ def test_waivers_that_are_missing_or_left_over(findings):
         ({"lynis": {"A": {"reason": "r" * 30, "until": 2030}}}, "until is unknown"),
     ],
 )
-def test_waivers_that_say_nothing(findings, waivers, error):
+def test_waivers_that_say_nothing(waivers, error):
     with pytest.raises(ValueError, match=error):
         findings.check_waivers(waivers)
 
 
-def test_every_waiver_has_its_reason_and_is_on_the_page(findings):
+def test_every_waiver_has_its_reason_and_is_on_the_page():
     waivers = yaml.safe_load((TOP / "tests/lab/waivers.yml").read_text())
     findings.check_waivers(waivers)
     page = (TOP / "docs/hardening.md").read_text()
