@@ -105,6 +105,8 @@ options:
       - A command that has to exit with 0 for the configuration as a whole, for a program that can only check its live
         paths. The list of its words, or one string, which is split as a shell would.
       - It runs when anything changes, after the files were replaced. When it refuses, all of them are restored.
+      - Until it has ended, a file that one replaced is beside it as C(.NAME.TOKEN.old~), and a file where there was none
+        before has a second name, C(.NAME.TOKEN.new~).
     type: raw
 notes:
   - A run waits up to 60 seconds for another one on the same host to end, and then fails.

@@ -564,6 +564,16 @@ def test_a_live_validator_sees_the_new_files(place, tmp_path):
     }
 
 
+def test_a_live_validator_finds_the_former_files(place, tmp_path):
+    lines = 'for file in .*~; do echo "$file: $(cat "$file")"; done | sed "s/[.][0-9a-f]*[.]/.TOKEN./"; exit 1'
+    check = script(tmp_path, f"cd {place.root}; {lines}\n")
+    place.apply([place.file("replaced", "former"), place.file("same", "x")])
+    files = [place.file("first", "new"), place.file("replaced", "new"), place.file("same", "x")]
+    with pytest.raises(ConfigTreeError) as e:
+        place.apply(files, validate_live=[check])
+    assert e.value.details["output"] == ".first.TOKEN.new~: new\n.replaced.TOKEN.old~: former"
+
+
 def test_a_validator_without_end(place, monkeypatch):
     monkeypatch.setattr(config_tree, "VALIDATOR_SECONDS", 0.2)
     with pytest.raises(ConfigTreeError, match=r"says \(no answer for 0.2 s\):\nhello\nNothing was changed"):
