@@ -46,6 +46,10 @@ CASES = {
         {"firewall_egress_extra": [{"name": "game", "protocol": "tcp", "ports": [70000]}]},
         ["firewall_egress_extra: ", "game: ports: ", "70000"],
     ),
+    "a key exchange that is broken": (
+        {"hardening_ssh_key_exchanges_extra": ["diffie-hellman-group1-sha1"]},
+        ["hardening_ssh_key_exchanges_extra: ", "diffie-hellman-group1-sha1", "curve25519-sha256"],
+    ),
     "a challenge that cannot be met": (
         {"xmpp_certificate_provider": "acme", "xmpp_dns": "external", "xmpp_acme_challenge": "dns-01"},
         ["certificates_acme_challenge: ", "'dns-01' needs a zone that this host writes to", "http-01"],
