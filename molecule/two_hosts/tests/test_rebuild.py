@@ -71,12 +71,12 @@ def vault(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def delv_of(secondary):
-    """Ask a server for the SOA record by delv, which trusts nothing but the DS record that everybody knows."""
+    """Ask a server for the SOA record, or another, by delv, which trusts nothing but the DS record that everybody knows."""
 
-    def ask(ds, server):
+    def ask(ds, server, kind="SOA"):
         key = ds.split()
         anchor = f'trust-anchors {{ {key[0]} static-ds {key[3]} {key[4]} {key[5]} "{key[6]}"; }};'
-        command = f"delv -a /tmp/known +root={ZONE} @{ADDRESS[server]} {ZONE} SOA 2>&1 || true"
+        command = f"delv -a /tmp/known +root={ZONE} @{ADDRESS[server]} {ZONE} {kind} 2>&1 || true"
         return secondary.out(f"echo {shlex.quote(anchor)} > /tmp/known; {command}")
 
     return ask
@@ -203,3 +203,18 @@ def test_other_keys_are_told_of_and_left_alone(primary, secondary, play, delv_of
     # That is how it looks without a backup: the keys that the world knows are lost.
     until(lambda: serial(secondary) == serial(primary), 30)
     assert VALID not in delv_of(known[0], SECONDARY)
+
+
+def test_no_signature_of_a_key_that_is_gone_stays(primary, secondary, play, delv_of, saved, vault):
+    """The known keys take the place of those that the host has made meanwhile, and of all that these have signed."""
+    options, path = vault
+    _done, known = saved
+    primary.out(f"systemctl stop named && rm {KEYS}/*")
+    done = play(PRIMARY, *options, xmpp_key_backup=str(path))
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert identity(primary)[0] == known[0]
+    until(lambda: serial(secondary) == serial(primary), 30)
+    for server in (PRIMARY, SECONDARY):
+        for kind in ("SOA", "NS", "DNSKEY"):
+            answer = delv_of(known[0], server, kind)
+            assert answer.startswith(VALID), answer
