@@ -176,7 +176,7 @@ def test_another_account_is_refused_before_it_is_counted(maple):
         maple.out(f"rm -rf {folder}; mv /run/accounts {folder}")
     assert result.rc == 1
     assert "the CAA records of acme.test let 'letsencrypt.org; accounturi=" in result.stderr
-    assert "run the playbook, which publishes the account" in result.stderr
+    assert "run xmpp-certificate --register and then the playbook, which publishes the account" in result.stderr
 
 
 @pytest.mark.usefixtures("unchanged")
