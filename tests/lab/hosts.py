@@ -48,6 +48,15 @@ class Host:
         return result.stdout.strip()
 
 
+def lose(host: Host, name: str, release: str, dns: str) -> None:
+    """The machine is gone, and a blank one has its address."""
+    lab, container = TOP / "tests/lab/lab", f"{os.environ['MOLECULE_SCENARIO_NAME']}-{name}"
+    environment = {**os.environ, "LAB_DNS": dns, "LAB_HOSTNAME": name}
+    subprocess.run([lab, "down", container], check=True)
+    subprocess.run([lab, "up", container, host.address, release], check=True, env=environment)
+    assert host.run("ls /etc/prosody /etc/ssl/xmpp /etc/xmpp /var/lib/xmpp-backup").rc != 0
+
+
 # molecule has Ansible write in colours.
 PLAIN = {**os.environ, "ANSIBLE_FORCE_COLOR": "false", "ANSIBLE_NOCOLOR": "true"}
 

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from hosts import PLAIN, TOP, Host, command
 
 DER = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+INVENTORY = TOP / "molecule/acme/inventory"
 DOMAIN, HOSTNAME = "acme.test", "maple.acme.test"
 NAMES = [DOMAIN, *(f"{kind}.{DOMAIN}" for kind in ("conference", "proxy", "search", "upload"))]
 PORTS = {
@@ -98,7 +99,7 @@ def playbook(name: str, *variables: str, options: Sequence[str] = ()) -> subproc
             f"magicbroccoli.xmpp.{name}",
             *arguments,
             *options,
-            inventory=TOP / "molecule/acme/inventory",
+            inventory=INVENTORY,
         ),
         cwd=TOP,
         env=PLAIN,

@@ -238,15 +238,6 @@ def playing(playbook: str, hosts: str) -> list[str]:
     return command("ansible-playbook", f"magicbroccoli.xmpp.{playbook}", "--extra-vars", extra, inventory=INVENTORY)
 
 
-def lose(site: Site) -> None:
-    """The machine is gone, and a blank one has its address."""
-    lab, name = TOP / "tests/lab/lab", f"backup-{site.name}"
-    environment = {**os.environ, "LAB_DNS": site.address, "LAB_HOSTNAME": site.name}
-    subprocess.run([lab, "down", name], check=True)
-    subprocess.run([lab, "up", name, site.address, site.release], check=True, env=environment)
-    assert site.host.run("ls /etc/prosody /etc/ssl/xmpp /etc/xmpp /var/lib/xmpp-backup").rc != 0
-
-
 def until(condition, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():

@@ -11,8 +11,8 @@ import subprocess
 import time
 
 import pytest
-from conftest import LOOP, SITES, archive, lose, play, playing, roster, until
-from hosts import PLAIN, TOP
+from conftest import LOOP, SITES, archive, play, playing, roster, until
+from hosts import PLAIN, TOP, lose
 
 PROGRAM = "/usr/local/sbin/xmpp-backup"
 
@@ -45,7 +45,7 @@ def before():
 def restored(before):
     """One run of playbook restore for both, whose first attempt ends half-way."""
     for site in SITES.values():
-        lose(site)
+        lose(site.host, site.name, site.release, site.address)
     begin = time.monotonic()
     first = subprocess.Popen(
         playing("restore", ":".join(SITES)),
