@@ -50,7 +50,6 @@ class Site:
         variables = SAID["hosts"][self.name]
         self.domain, self.address = variables["xmpp_domain"], variables["ansible_host"]
         self.repositories = variables["backup_repositories"]
-        self.release = variables.get("lab_release", SAID["vars"]["lab_release"])
         self.host = Host(self.address)
 
     async def login(self, name: str, **options) -> Client:

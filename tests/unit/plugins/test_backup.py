@@ -260,6 +260,56 @@ def test_what_is_newer_is_not_lost(program, tmp_path):
         program.refuse_newer(manifest, config)
 
 
+def test_a_database_is_newer_unless_a_restore_of_the_same_was_ended_half_way(program, tmp_path, monkeypatch):
+    config = {"paths": [], "services": ["prosody.service", "nginx.service"]}
+    manifest = manifest_of(tmp_path, paths={}, databases=[{"kind": "postgresql", "name": "prosody"}])
+    monkeypatch.setattr(program, "has_rows", lambda name: True)
+    with pytest.raises(program.Failed, match="1 things that are newer.*the database prosody"):
+        program.refuse_newer(manifest, config)
+    program.refuse_newer(manifest, config, half_done=True)
+
+    # systemd writes nothing of a unit that has never run in this boot.
+    for left, started, expected in (
+        ({}, "", False),
+        ({"begun": "this", "time": 1000}, "", True),
+        ({"begun": "this", "time": 1000}, "@999", True),
+        ({"begun": "this", "time": 1000}, "@1000", False),
+        ({"begun": "other", "time": 1000}, "", False),
+        ({"snapshot": "this", "time": 1000}, "", False),
+    ):
+        monkeypatch.setattr(
+            program,
+            "run",
+            lambda command, started=started: f"ActiveEnterTimestamp=\n\nActiveEnterTimestamp={started}\n",
+        )
+        program.write_json(program.RESTORED, left, 0o600)
+        assert program.is_half_done("this", config) is expected, (left, started)
+
+
+def test_what_ssh_says_is_heard_and_restic_holds_the_lock(program, tmp_path, monkeypatch):
+    """ssh writes into a file; and a restic that outlives this program keeps the next run waiting."""
+    for name, value in (("LOCK", tmp_path / "lock"), ("CONFIG", tmp_path / "config")):
+        monkeypatch.setattr(program, name, str(value))
+    Path(program.ENVIRONMENT).write_text("")
+    restic = tmp_path / "restic"
+    restic.write_text(
+        f"#!/bin/sh\nls -l /proc/self/fd >{tmp_path}/open\n"
+        "log=${2#*-E }; echo 'Host key verification failed.' >>${log%% *}\n"
+        "echo 'Fatal: unable to start the sftp session, error: file already closed' >&2; exit 1\n"
+    )
+    restic.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    def restore(repository, config, wanted, overwrite):
+        repository.snapshots()
+
+    monkeypatch.setattr(program, "restore", restore)
+    words = program.parse(["restore"])
+    with pytest.raises(program.Failed, match="is not in backup_ssh_host_keys; .*Host key verification failed"):
+        program.act_on(words, {"host": "x", "repositories": [SFTP]})
+    assert f"-> {tmp_path}/lock" in (tmp_path / "open").read_text()
+
+
 def test_what_does_not_fit_is_refused(program, tmp_path, monkeypatch):
     config = {"sqlite": ["/a"], "postgresql": ["b"]}
     databases = [{"kind": "postgresql", "name": "b"}, {"kind": "sqlite", "name": "/a"}]
