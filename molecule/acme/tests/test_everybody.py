@@ -150,8 +150,8 @@ def test_nobody_noticed(maple, everybody, before):
     assert result["failures"] == []
     seconds = time.monotonic() - before["begin"]
     assert set(result["handshakes"]) == {str(port) for port in PORTS}
-    # Two cores for everything: not each second had its probe.
-    assert all(count > seconds / 3 for kind in ("handshakes", "rsa") for count in result[kind].values())
+    # Two cores for everything: not each second had its probe, and how many had is no matter of the host's.
+    assert all(count > seconds / 6 for kind in ("handshakes", "rsa") for count in result[kind].values())
     assert set(result["rsa"]) == set(result["handshakes"])
     # Sets with and without the other key were there at the same time.
     assert result["sets"] > 2 * sum(result["handshakes"].values())

@@ -18,6 +18,7 @@ import pytest
 import yaml
 from hosts import CA, TOP, Host
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -135,7 +136,8 @@ class Browser(webdriver.Chrome):
         return self.wait(found.visibility_of_element_located((By.CSS_SELECTOR, selector)))
 
     def wait(self, condition):
-        return WebDriverWait(self, SECONDS).until(condition)
+        # Of an element whose page is just going, Chromium knows nothing, and calls that an unknown error.
+        return WebDriverWait(self, SECONDS, ignored_exceptions=[WebDriverException]).until(condition)
 
     def fill(self, **values: str) -> None:
         """Type into the fields of a form, send it, and wait for the page that comes."""
