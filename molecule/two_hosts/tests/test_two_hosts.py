@@ -20,6 +20,20 @@ RECORDS = [
     (SECONDARY, "A"),
     (f"_xmpp-server._tcp.conference.{ZONE}", "SRV"),
 ]
+# Knows nothing, and says what it was asked for.
+RESOLVER = r"""
+import socket
+place = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+place.bind(("127.0.0.99", 53))
+while True:
+    question, who = place.recvfrom(512)
+    name, rest = [], question[12:]
+    while rest[0]:
+        name.append(rest[1 : 1 + rest[0]].decode())
+        rest = rest[1 + rest[0] :]
+    print(".".join(name), flush=True)
+    place.sendto(question[:2] + b"\x81\x82" + question[4:], who)
+"""
 
 
 def serial(host):
@@ -131,6 +145,33 @@ def test_a_new_zone_is_served_by_both_and_a_removed_one_by_none(primary, seconda
     print(f"removed: {waited:.1f} s after the end of the run")
     assert "REFUSED" in primary.out(ask)
     assert secondary.out(f"dig +short @127.0.0.1 {ZONE} SOA") != ""
+
+
+@pytest.fixture
+def asked(primary):
+    """The names that the primary has asked its resolver for."""
+    primary.out("cat > /run/resolver.py && cp /etc/resolv.conf /run", stdin=RESOLVER)
+    primary.out("systemd-run --quiet --unit=resolver -p StandardOutput=truncate:/run/asked python3 /run/resolver.py")
+    primary.out("echo nameserver 127.0.0.99 > /etc/resolv.conf")
+    yield lambda: primary.out("cat /run/asked").splitlines()
+    primary.out("cat /run/resolv.conf > /etc/resolv.conf && systemctl stop resolver")
+
+
+def test_a_zone_is_checked_without_the_resolver(primary, play, asked):
+    """It may have to ask this very server, which is not there yet, and then each name takes half a minute."""
+    records = [
+        {"name": "@", "type": "NS", "data": "ns.elsewhere.test."},
+        {"name": "@", "type": "MX", "data": "10 mail.elsewhere.test."},
+        {"name": "_imaps._tcp", "type": "SRV", "data": "0 0 993 mail.elsewhere.test."},
+    ]
+    done = play(PRIMARY, bind_zones_extra=[*extra_zone(), {"name": "elm.test", "records": records}])
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "mail.elsewhere.test" in primary.out("dig +short +norec @127.0.0.1 elm.test MX")
+    print("asked for", asked())
+    assert not [name for name in asked() if "elsewhere" in name]
+    primary.run("getent hosts mail.elsewhere.test")
+    assert [name for name in asked() if "elsewhere" in name]
+    assert play(PRIMARY).returncode == 0
 
 
 @pytest.mark.parametrize("server", [PRIMARY, SECONDARY])

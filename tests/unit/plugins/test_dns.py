@@ -323,6 +323,10 @@ def test_zones_without_xmpp():
             [{"name": "example.net", "records": [record("CNAME", "example.org.", "@")]}],
             "example.net: @ CNAME: an alias allows no other record at its name",
         ),
+        (
+            [{"name": "example.net", "records": [record("A", "198.51.100.20", "")]}],
+            "example.net: record 1: '' is not a",
+        ),
     ],
 )
 def test_wrong_zones_without_xmpp(given, message):
