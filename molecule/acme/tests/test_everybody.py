@@ -146,9 +146,10 @@ def test_the_roll_goes_on(maple, authority, before):
 
 
 def test_nobody_noticed(maple, everybody, before):
+    # The idle client, which came before, counts whole seconds, too.
+    seconds = int(time.monotonic() - before["begin"])
     result = everybody.stop()
     assert result["failures"] == []
-    seconds = time.monotonic() - before["begin"]
     assert set(result["handshakes"]) == {str(port) for port in PORTS}
     # Two cores for everything: not each second had its probe, and how many had is no matter of the host's.
     assert all(count > seconds / 6 for kind in ("handshakes", "rsa") for count in result[kind].values())
@@ -156,7 +157,7 @@ def test_nobody_noticed(maple, everybody, before):
     # Sets with and without the other key were there at the same time.
     assert result["sets"] > 2 * sum(result["handshakes"].values())
     assert result["messages"] > 20 and result["streams"] > 20
-    assert result["idle"]["seconds"] > seconds and result["idle"]["stream"]
+    assert result["idle"]["seconds"] >= seconds and result["idle"]["stream"]
     assert maple.out(DAEMONS) == before["daemons"]
 
 
