@@ -187,12 +187,14 @@ def test_another_method_is_refused(maple):
 
 
 @pytest.mark.usefixtures("unchanged")
-def test_a_bind_that_is_down(maple):
+def test_a_bind_that_is_down(maple, authority):
     maple.out("systemctl stop named")
     try:
         result = renew(maple)
     finally:
         maple.out("systemctl start named")
+        # The resolver would remember for some seconds that nobody has answered.
+        authority.out("systemctl restart unbound")
     assert result.rc == 1
     assert "127.0.0.1#53: connection refused" in result.stderr
     # The resolver finds nobody to ask: it says so at once, or lets the question time out.
