@@ -39,9 +39,6 @@ def seen(hosts) -> dict[str, set[tuple[str, str, str]]]:
     for release, host in hosts.items():
         entry = HOSTS[NAMES[release]]
         domain, password = entry["xmpp_domain"], secrets.token_urlsafe(12)
-        host.out(
-            "sh -c 'command -v strace >/dev/null || apt-get -qqy install --no-install-recommends strace >/dev/null'"
-        )
         host.run(f"prosodyctl deluser oak@{domain}")
         host.out(f"prosodyctl adduser oak@{domain}", stdin=f"{password}\n" * 2)
         host.out(f"systemctl stop {UNITS}")
