@@ -158,7 +158,7 @@ def test_a_blank_machine_gets_the_keys_back(primary, secondary, play, delv_of, s
         assert answer.startswith(VALID), answer
     # The serial is ahead of what the secondary remembers, so that it follows.
     assert serial(primary) > seen
-    until(lambda: serial(secondary) == serial(primary), 60)
+    until(lambda: serial(secondary) == serial(primary), 30)
     assert delv_of(known[0], SECONDARY).startswith(VALID)
     seen_by_others = watched()
     print(seen_by_others)
@@ -201,7 +201,7 @@ def test_other_keys_are_told_of_and_left_alone(primary, secondary, play, delv_of
     assert identity(primary) == new
     assert "changed=0 " in done.stdout
     # That is how it looks without a backup: the keys that the world knows are lost.
-    until(lambda: serial(secondary) == serial(primary), 60)
+    until(lambda: serial(secondary) == serial(primary), 30)
     assert VALID not in delv_of(known[0], SECONDARY)
 
 
@@ -221,7 +221,7 @@ def test_no_signature_of_a_key_that_is_gone_stays(primary, secondary, play, delv
     assert identity(primary)[0] == known[0]
     print(f"serial {ahead} before, {serial(primary)} after")
     assert serial(primary) > ahead
-    print(f"the secondary has it after {until(lambda: serial(secondary) == serial(primary), 60):.1f} s")
+    print(f"the secondary has it after {until(lambda: serial(secondary) == serial(primary), 30):.1f} s")
     for server in (PRIMARY, SECONDARY):
         for kind in ("SOA", "NS", "DNSKEY"):
             answer = delv_of(known[0], server, kind)

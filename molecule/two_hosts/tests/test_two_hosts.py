@@ -158,7 +158,7 @@ def asked(primary):
 
 
 def test_a_zone_is_checked_without_the_resolver(primary, play, asked):
-    """It may have to ask this very server, which is not there yet, and then each name takes half a minute."""
+    """It may have to ask this very server, which is not there yet, and would be waited for with each record."""
     records = [
         {"name": "@", "type": "NS", "data": "ns.elsewhere.test."},
         {"name": "@", "type": "MX", "data": "10 mail.elsewhere.test."},
