@@ -17,8 +17,10 @@ description:
   - Holds what is served against what is published. Each domain and component needs an address and SRV records (RFC 6120,
     section 3.2) in one of the zones, and its name in the certificate (RFC 7590).
   - Roles do not know of each other, and each takes its own variables, so only the site can see this.
-  - A wildcard in a zone or in the certificate stands for one label.
-positional: zones, certificate_names, services
+  - A wildcard in a zone stands for the names below its closest encloser (RFC 4592) and not for a name that exists, even if
+    only because there is one below it, as C(_443._tcp.upload) makes C(upload) exist. One in the certificate stands for one
+    label. What is below a delegation or a DNAME record is not judged.
+positional: zones, certificate_names, services, challenges
 options:
   _input:
     description: The XMPP domains, as P(magicbroccoli.xmpp.domains#filter) returns them.
@@ -40,6 +42,11 @@ options:
     type: list
     elements: str
     default: [client, server]
+  challenges:
+    description: Names whose ACME challenges are delegated in these zones, which makes these names exist.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -59,9 +66,9 @@ _value:
 """
 
 
-def unreachable_names(domains, zones, certificate_names, services=("client", "server")):
+def unreachable_names(domains, zones, certificate_names, services=("client", "server"), challenges=()):
     try:
-        return dns.unreachable_names(domains, zones, certificate_names, services)
+        return dns.unreachable_names(domains, zones, certificate_names, services, challenges)
     except ValueError as error:
         raise AnsibleFilterError(f"unreachable_names: {error}") from error
 

@@ -99,7 +99,11 @@ def _target(value, zone):
     if value.endswith("."):
         return _labels(value[:-1]) + "."
     if "." in value:
-        raise ValueError(f"{value!r} has no dot at its end, so that {zone} would be added; write '{value}.'")
+        # It may be meant either way, so that neither is guessed.
+        raise ValueError(
+            f"{value!r} has no dot at its end; write '{value}.{zone}.' for the name inside the zone, or '{value}.' for "
+            "that name itself"
+        )
     return f"{_labels(value)}.{zone}."
 
 
@@ -251,6 +255,42 @@ def _inside(name, domain):
     return name == domain or name.endswith(f".{domain}")
 
 
+class Owners:
+    """Which types a name of a zone is answered with; names are relative to the zone, @ for the zone itself."""
+
+    def __init__(self, records):
+        self.types = {"@": {"SOA"}}
+        for record in records:
+            self.types.setdefault(record["name"], set()).add(record["type"])
+        # A name exists when one below it does (empty non-terminals, RFC 4592, section 2.2.2).
+        self.existing = {above for name in self.types for above in _upwards(name)}
+
+    def leads_to(self, name):
+        """The delegation (NS) or redirection (DNAME) that hides what this zone has at a name, or None."""
+        for above in reversed(list(_upwards(name))):
+            types = self.types.get(above, ())
+            if above != "@" and "NS" in types:
+                return above
+            if above != name and "DNAME" in types:
+                return above
+        return None
+
+    def at(self, name):
+        """The types at a name: its own, or those of the wildcard of its closest encloser (RFC 4592, section 3.3.1)."""
+        if name in self.existing:
+            return self.types.get(name, set())
+        encloser = next(above for above in _upwards(name) if above in self.existing)
+        return self.types.get("*" if encloser == "@" else f"*.{encloser}", set())
+
+
+def _upwards(name):
+    """A relative name and every name above it, up to the zone itself."""
+    while name != "@":
+        yield name
+        name = name.partition(".")[2] or "@"
+    yield "@"
+
+
 def check_records(records, zone):
     """Returns checked records, each once; refuses what a name server would refuse."""
     if isinstance(records, (str, Mapping)) or not isinstance(records, Sequence):
@@ -267,9 +307,8 @@ def check_records(records, zone):
         if key not in seen:
             seen[key] = record
             checked.append(record)
-    types, times = {"@": {"SOA"}}, {}
+    owners, times = Owners(checked), {}
     for record in checked:
-        types.setdefault(record["name"], set()).add(record["type"])
         ttl = times.setdefault((record["name"], record["type"]), record.get("ttl"))
         if ttl != record.get("ttl"):
             raise ValueError(
@@ -277,23 +316,24 @@ def check_records(records, zone):
             )
     aliases = [record["name"] for record in checked if record["type"] == "CNAME"]
     for name in aliases:
-        others = sorted(types[name] - {"CNAME"})
+        others = sorted(owners.types[name] - {"CNAME"})
         if others or aliases.count(name) > 1:
             raise ValueError(
                 f"{name} CNAME: an alias allows no other record at its name, and there is "
                 f"{', '.join(others) or 'another'}; leave out the one or the other (RFC 1034, section 3.6.2)"
             )
-    delegated = [record["name"] for record in checked if record["type"] == "NS" and record["name"] != "@"]
     for record in checked:
         if record["type"] in ("NS", "MX", "SRV"):
             target = presentation(record["type"], record["data"], zone).split()[-1]
             if _inside(target[:-1], zone):
                 name = owner_name(target, zone)
-                # Another server has the addresses below a delegation; only its own name needs one here (glue).
-                if record["type"] != "NS" and any(_inside(name, cut) for cut in delegated):
+                cut = owners.leads_to(name)
+                # Another server has the addresses below a delegation; only its own name needs one here (glue), and a
+                # wildcard gives none.
+                if cut and "NS" in owners.types[cut] and record["type"] != "NS":
                     continue
-                star = "*." + name.partition(".")[2] if "." in name else "*"
-                if not (types.get(name, types.get(star, set())) & {"A", "AAAA"}):
+                types = owners.types.get(name, set()) if cut else owners.at(name)
+                if not types & {"A", "AAAA"}:
                     raise ValueError(
                         f"{record['name']} {record['type']}: its target {target} has no address in the zone; add an A "
                         "or AAAA record for it, or name another host"
@@ -492,19 +532,29 @@ def dns_extra_zones(zones, extra, nameservers):
     return made
 
 
-def unreachable_names(domains, zones, certificate_names, services=("client", "server")):
+def unreachable_names(domains, zones, certificate_names, services=("client", "server"), challenges=()):
     """Returns, for each domain and component, what keeps others from finding it or from trusting it."""
     entries = named("domains", checks.some_domains, domains)
     known = named("certificate_names", checks.list_of(str, "names", "['example.org']"), certificate_names)
+    challenges = named("challenges", checks.list_of(str, "names", "['example.org']"), challenges)
     contents = {}
     for _number, zone in _items("zones", zones, ", ".join(ZONE_KEYS)):
-        for record in zone["records"]:
-            owner = zone["name"] if record["name"] == "@" else f"{record['name']}.{zone['name']}"
-            contents.setdefault(owner, set()).add(record["type"])
-    apexes = [zone["name"] for zone in zones]
+        apex = zone["name"]
+        records = [{"name": owner_name(item["name"], apex), "type": item["type"]} for item in zone["records"]]
+        # The delegations of ACME's challenges make the names above them exist, so that no wildcard covers these.
+        records += [
+            {"name": owner_name(f"_acme-challenge.{name}.", apex), "type": "NS"}
+            for name in challenges
+            if _inside(name, apex)
+        ]
+        contents[apex] = Owners(records)
+    apexes = list(contents)
 
-    def types(name):
-        return contents.get(name) or contents.get("*." + name.partition(".")[2], set())
+    def lacks(name, wanted):
+        """Whether the zone that the name is in answers with none of these types, and leads to no other one."""
+        zone = max((apex for apex in apexes if _inside(name, apex)), key=len)
+        relative = owner_name(f"{name}.", zone)
+        return not contents[zone].leads_to(relative) and not contents[zone].at(relative) & wanted
 
     wrong = []
     for entry in entries:
@@ -515,13 +565,13 @@ def unreachable_names(domains, zones, certificate_names, services=("client", "se
                 wrong.append(f"{name} is in none of the zones {apexes}: add its zone to bind_zones")
                 continue
             elsewhere = name == entry["domain"] != web_of(entry)
-            if not elsewhere and not types(name) & {"A", "AAAA", "CNAME"}:
+            if not elsewhere and lacks(name, {"A", "AAAA", "CNAME"}):
                 wrong.append(f"{name} has no address in its zone: add an A or AAAA record to bind_zones")
             for service in ("client", "server"):
                 # Clients log in to a domain; its components they reach by it.
                 if name not in names_of([entry]) or service == "client" and name != entry["domain"]:
                     continue
-                if service in services and "SRV" not in types(f"_xmpp-{service}._tcp.{name}"):
+                if service in services and lacks(f"_xmpp-{service}._tcp.{name}", {"SRV"}):
                     wrong.append(
                         f"{name} has no SRV record _xmpp-{service}._tcp in its zone (RFC 6120): add it to bind_zones"
                     )

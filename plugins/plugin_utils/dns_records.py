@@ -11,9 +11,16 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import dns
 PORTS = [port for _service, _label, port in dns.XMPP_SERVICES] + [443]
 
 
-def _absent(records):
+def _absent(apex, records):
     """What must not be there, since it would lead peers elsewhere, or let somebody else issue a certificate."""
     there = {(record["name"], record["type"]) for record in records}
+    owners = dns.Owners({**record, "name": dns.owner_name(f"{record['name']}.", apex)} for record in records)
+
+    def expected(name, kind):
+        """Whether the zone answers: by a wildcard, too, and below a delegation another server does."""
+        relative = dns.owner_name(f"{name}.", apex)
+        return kind in owners.at(relative) or owners.leads_to(relative)
+
     labels = [f"{label}._tcp" for _service, label, _port in dns.XMPP_SERVICES]
     hosts = sorted({name for name, kind in there if kind in ("A", "AAAA") and not name.startswith("*.")})
     xmpp = [name for name in hosts if any((f"{label}.{name}", "SRV") in there for label in labels)]
@@ -22,7 +29,7 @@ def _absent(records):
     wanted += [(f"{label}.{name}", "SRV") for name in xmpp for label in labels]
     # XEP-0156 has withdrawn it as unsafe.
     wanted += [(f"_xmppconnect.{name}", "TXT") for name in xmpp]
-    return [{"name": name, "type": kind} for name, kind in wanted if (name, kind) not in there]
+    return [{"name": name, "type": kind} for name, kind in wanted if not expected(name, kind)]
 
 
 def dns_records(zones, certificates=None, nameservers=True):
@@ -43,5 +50,5 @@ def dns_records(zones, certificates=None, nameservers=True):
         ]
         # Every line is complete, whatever a provider's form makes of $ORIGIN, $TTL and blanks.
         lines = [f"{record['name']}. {record['ttl']} IN {record['type']} {record['data']}" for record in records]
-        made.append({"name": apex, "records": records, "absent": _absent(records), "lines": lines})
+        made.append({"name": apex, "records": records, "absent": _absent(apex, records), "lines": lines})
     return made

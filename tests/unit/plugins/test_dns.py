@@ -271,6 +271,85 @@ def test_unreachable_names(zones, names, services, missing):
         assert sentence.startswith(begin)
 
 
+NO_ADDRESS = "{} has no address in its zone: add an A or AAAA record to bind_zones"
+
+
+def wild(*records, apex="example.org", kept=()):
+    """The zones of the site in which the operator has taken all of a component but this, and added records."""
+    made = without(without(dns_zones(SITE, **MODEL), "upload", "A"), "upload", "AAAA")
+    return [item | {"records": [*item["records"], *records]} if item["name"] == apex else item for item in made]
+
+
+# RFC 4592: `upload` exists by its SRV records, which are below it.
+@pytest.mark.parametrize(
+    ("zones", "challenges", "missing"),
+    [
+        (wild(record("A", "198.51.100.10", "*")), [], [NO_ADDRESS.format("upload.example.org")]),
+        (wild(record("A", "198.51.100.10", "upload")), [], []),
+        (wild(record("A", "198.51.100.10", "UPLOAD.example.org.")), [], []),
+        (wild(record("CNAME", "rosewood", "upload")), [], []),
+        # Who has delegated it is asked elsewhere.
+        (wild(record("NS", "ns.example.com.", "upload")), [], []),
+        (wild(record("DNAME", "example.com.", "@")), [], []),
+    ],
+)
+def test_a_name_below_which_there_is_something_has_no_wildcard(zones, challenges, missing):
+    assert unreachable_names(SITE, zones, SITE_NAMES, ["server"], challenges) == missing
+
+
+DEEP = [{"domain": "example.org", "components": {"upload": "up.load.example.org"}}]
+
+
+@pytest.mark.parametrize(
+    ("records", "challenges", "missing"),
+    [
+        ([record("A", "198.51.100.10", "*")], [], []),
+        ([record("A", "198.51.100.10", "*.load")], [], []),
+        # load.example.org exists, and so no wildcard but its own covers what is below it.
+        ([record("A", "198.51.100.10", "*"), record("TXT", "x", "load")], [], ["up.load.example.org"]),
+        ([record("A", "198.51.100.10", "*"), record("TXT", "x", "other.load")], [], ["up.load.example.org"]),
+        ([record("A", "198.51.100.10", "*"), record("TLSA", "3 1 1 ab", "_443._tcp.up.load")], [], ["up.load.example.org"]),
+        ([record("A", "198.51.100.10", "*")], ["up.load.example.org"], ["up.load.example.org"]),
+        ([record("TXT", "x", "*"), record("A", "198.51.100.10", "*.load")], [], []),
+        ([record("A", "198.51.100.10", "*"), record("TXT", "x", "*.load")], [], ["up.load.example.org"]),
+        # A wildcard covers what is deeper, too.
+        ([record("A", "198.51.100.10", "load")], [], ["up.load.example.org"]),
+    ],
+)
+def test_wildcards_cover_what_is_deeper_and_does_not_exist(records, challenges, missing):
+    zones = [{"name": "example.org", "records": [record("A", "198.51.100.10", "@"), *records]}]
+    found = unreachable_names(DEEP, zones, ["example.org", "up.load.example.org"], [], challenges)
+    assert found == [NO_ADDRESS.format(name) for name in missing]
+
+
+def test_a_name_is_looked_for_in_the_nearest_zone():
+    zones = [
+        {"name": "example.org", "records": [record("A", "198.51.100.10", "@"), record("A", "198.51.100.10", "*")]},
+        {"name": "load.example.org", "records": [record("NS", "ns.example.net.", "@")]},
+    ]
+    found = unreachable_names(DEEP, zones, ["example.org", "up.load.example.org"], [])
+    assert found == [NO_ADDRESS.format("up.load.example.org")]
+
+
+@pytest.mark.parametrize(
+    ("records", "accepted"),
+    [
+        ([record("A", "198.51.100.10", "*")], True),
+        ([record("A", "198.51.100.10", "*.eu")], True),
+        ([record("A", "198.51.100.10", "*"), record("TXT", "x", "eu")], False),
+        ([record("A", "198.51.100.10", "*"), record("TXT", "x", "_443._tcp.mx.eu")], False),
+        ([record("A", "198.51.100.10", "*.eu"), record("TXT", "x", "mx.eu")], False),
+    ],
+)
+def test_targets_by_wildcards(records, accepted):
+    given = [record("MX", "10 mx.eu.example.org.", "@"), *records]
+    if accepted:
+        assert load(dns_zone_file(zone(*given)))["@", "MX"] == {"10 mx.eu.example.org."}
+    else:
+        with pytest.raises(AnsibleFilterError, match=re.escape("@ MX: its target mx.eu.example.org. has no address")):
+            zone(*given)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -520,8 +599,12 @@ def test_wrong_arguments(changes, message):
         (record("A", "198.51.100.1", "www.example.org"), "'www.example.org' would become www.example.org.example.org;"),
         (
             record("CNAME", "host.example.net"),
-            "x CNAME: 'host.example.net' has no dot at its end, so that example.org "
-            "would be added; write 'host.example.net.'",
+            "x CNAME: 'host.example.net' has no dot at its end; write 'host.example.net.example.org.' for the name "
+            "inside the zone, or 'host.example.net.' for that name itself",
+        ),
+        (
+            record("MX", "10 mx.eu"),
+            "x MX: 'mx.eu' has no dot at its end; write 'mx.eu.example.org.' for the name inside the zone, or 'mx.eu.' for",
         ),
         (record("CNAME", "a b"), "x CNAME: 'a b' is not a DNS name"),
         (

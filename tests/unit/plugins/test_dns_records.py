@@ -101,3 +101,18 @@ def test_zones_without_xmpp():
 def test_wrong_values(given, certificates, message):
     with pytest.raises(AnsibleFilterError, match=re.escape(message)):
         dns_records(given, certificates)
+
+
+def test_what_a_wildcard_gives_is_no_surplus():
+    def absent(*records):
+        (made,) = dns_records(zones(records=list(records)), certificates(PIN))
+        return {(item["name"], item["type"]) for item in made["absent"]}
+
+    wanted = {("_xmppconnect.example.org", "TXT"), ("_443._tcp.conference.example.org", "TLSA")}
+    assert wanted <= absent()
+    star = {"name": "*", "type": "TXT", "data": "x"}
+    # `conference` exists, so that no wildcard above it covers what is below it.
+    assert ("_xmppconnect.example.org", "TXT") not in absent(star)
+    assert ("_xmppconnect.conference.example.org", "TXT") in absent(star)
+    pin = {"name": "*._tcp.conference", "type": "TLSA", "data": "3 1 1 " + "cd" * 32}
+    assert ("_443._tcp.conference.example.org", "TLSA") not in absent(pin)
