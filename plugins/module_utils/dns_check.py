@@ -13,13 +13,16 @@ import subprocess
 
 HEADER = re.compile(r"^;; ->>HEADER<<- .* status: (\w+),", re.MULTILINE)
 FLAGS = re.compile(r"^;; flags: ([a-z ]*);", re.MULTILINE)
-QUESTION = re.compile(r"^;(\S+)\s+IN\s+(\w+)\s*$", re.MULTILINE)
-RECORD = re.compile(r"^(\S+)\s+\d+\s+IN\s+(\w+)\s+(.*?)\s*$")
+# CLASS1 is IN where dig was asked for the form of unknown types (RFC 3597).
+QUESTION = re.compile(r"^;(\S+)\s+(?:IN|CLASS1)\s+(\w+)\s*$", re.MULTILINE)
+RECORD = re.compile(r"^(\S+)\s+\d+\s+(?:IN|CLASS1)\s+(\w+)\s+(.*?)\s*$")
 STRING = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)', re.DOTALL)
 # What others put beside ours at a name is their business: texts of all kinds.
 SHARED = ("TXT", "PTR")
 # Properties of CAA that let nobody issue anything (RFC 8659, section 4.4; RFC 9495 for mail).
 CAA_ISSUE = ("issue", "issuewild")
+# Keys of service bindings by their numbers: a dig that does not know a name prints key and the number (RFC 9460, RFC 9461).
+BINDING_KEYS = ("mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech", "ipv6hint", "dohpath")
 
 
 class DnsError(Exception):
@@ -42,10 +45,34 @@ def _strings(text):
         raw = (quoted or plain).encode("utf-8", "surrogateescape")
         yield re.sub(
             rb"\\(\d{3}|.)",
-            lambda found: bytes([int(found[1])]) if found[1].isdigit() else found[1],
+            lambda found: bytes([int(found[1])]) if len(found[1]) == 3 else found[1],
             raw,
             flags=re.DOTALL,
         )
+
+
+def _written(strings):
+    """Character-strings as they stand in a zone file."""
+    texts = [re.sub(r'(["\\])', r"\\\1", item.decode("latin-1")) for item in strings]
+    return " ".join('"' + re.sub(r"[^ -~]", lambda found: f"\\{ord(found[0]):03d}", text) + '"' for text in texts)
+
+
+def _metres(text):
+    return f"{float(text.rstrip('m')):.2f}m"
+
+
+def _binding(parameter):
+    """A parameter of a service binding by its name, without what may be written in several ways."""
+    key, equals, value = parameter.partition("=")
+    value = value.strip('"')
+    number = re.fullmatch(r"key(\d{1,5})", key)
+    if number:
+        key = BINDING_KEYS[int(number[1])] if int(number[1]) < len(BINDING_KEYS) else f"key{int(number[1])}"
+    if key == "mandatory":
+        value = ",".join(sorted(_binding(item) for item in value.split(",")))
+    if key == "ipv6hint":
+        value = ",".join(normal("AAAA", item) for item in value.split(","))
+    return key + (f"={value}" if equals and value else "")
 
 
 def normal(kind, text):
@@ -56,7 +83,7 @@ def normal(kind, text):
             return str(ipaddress.ip_address(text))
         except ValueError:
             return text
-    if kind in ("CNAME", "NS", "PTR"):
+    if kind in ("CNAME", "DNAME", "NS", "PTR"):
         return absolute(text)
     if kind in ("MX", "SRV"):
         *numbers, target = text.split()
@@ -68,13 +95,30 @@ def normal(kind, text):
         value = b"".join(_strings(value)).decode("ascii", "backslashreplace")
         issuer = re.sub(r"\s*;\s*", "; ", value).strip()
         return f'{flags} {tag.lower()} "{";" if issuer in ("", ";") else issuer}"'
-    if kind in ("TLSA", "SSHFP", "DS"):
+    if kind == "NAPTR":
+        order, preference, *strings, target = _strings(text)
+        numbers = [item.decode("ascii", "backslashreplace") for item in (order, preference)]
+        # Flags and services have no case (RFC 3403, section 4.1); an expression has.
+        strings = [item.lower() for item in strings[:2]] + strings[2:]
+        return " ".join([*numbers, _written(strings), absolute(target.decode("ascii", "backslashreplace"))])
+    if kind == "URI":
+        *numbers, target = _strings(text)
+        return " ".join([*(item.decode("ascii", "backslashreplace") for item in numbers), _written([target])])
+    if kind == "LOC":
+        *angles, height, size, horizontal, vertical = text.split()
+        return " ".join([*angles, *map(_metres, (height, size, horizontal, vertical))])
+    if kind == "OPENPGPKEY":
+        return "".join(text.split())
+    if kind.startswith("TYPE"):
+        fields = text.split()
+        return " ".join([*fields[:2], *(["".join(fields[2:]).lower()] if fields[2:] else [])])
+    if kind in ("TLSA", "SMIMEA", "SSHFP", "DS"):
         count = 2 if kind == "SSHFP" else 3
         fields = text.split()
         return " ".join([*fields[:count], "".join(fields[count:]).lower()])
     if kind in ("HTTPS", "SVCB"):
-        priority, target, *parameters = text.replace('"', "").split()
-        return " ".join([priority, absolute(target), *sorted(parameters)])
+        priority, target, *parameters = text.split()
+        return " ".join([priority, absolute(target), *sorted(map(_binding, parameters))])
     return text
 
 
@@ -102,7 +146,11 @@ def ask(questions, *options, server=None, timeout=2):
     # -r, because ~/.digrc may say anything.
     command = ["dig", "-r", *([f"@{server}"] if server else [])]
     command += ["+noall", "+comments", "+question", "+answer", "+authority", f"+time={timeout}", "+tries=2", *options]
-    lines = "".join(f"{owner.rstrip('.')}. {kind}\n" for owner, kind in questions)
+    lines = "".join(
+        # dig may know a type by a name that we do not.
+        f"{owner.rstrip('.')}. {kind}{' +unknownformat' if kind.startswith('TYPE') else ''}\n"
+        for owner, kind in questions
+    )
     try:
         done = subprocess.run([*command, "-f", "/dev/stdin"], input=lines, capture_output=True, text=True, check=False)
     except OSError as error:
@@ -114,7 +162,9 @@ def ask(questions, *options, server=None, timeout=2):
 
 def found_at(answer, owner, kind):
     """The data of the records at a name. A delegation is in the authority section; an alias stands for itself."""
-    own = [(other, data) for place, other, data in answer["records"] if place == owner and other in (kind, "CNAME")]
+    # In the form of unknown types, an alias is of the type 5.
+    records = [(place, "CNAME" if other == "TYPE5" else other, data) for place, other, data in answer["records"]]
+    own = [(other, data) for place, other, data in records if place == owner and other in (kind, "CNAME")]
     if kind != "CNAME" and any(other == "CNAME" for other, _data in own):
         return [f"CNAME {normal('CNAME', data)}" for other, data in own if other == "CNAME"]
     return sorted({normal(kind, data) for other, data in own if other == kind})

@@ -15,7 +15,7 @@ import re
 import subprocess
 import time
 
-ZONE = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
+ZONE = re.compile(r"[a-z0-9_]([a-z0-9_/-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_/-]{0,61}[a-z0-9_])?)*")
 DNSKEY = re.compile(
     r"^(\S+)\.\s+(?:\d+\s+)?(?:IN\s+)?DNSKEY\s+(\d+)\s+(\d+)\s+(\d+)\s+([A-Za-z0-9+/= ]+)$", re.MULTILINE
 )
@@ -98,8 +98,8 @@ def read_keys(zone, directory):
     """Returns the zone's keys, those that sign first."""
     if not ZONE.fullmatch(zone):
         raise DnssecError(f"zones: {zone!r} is not a zone's name; write it in lower case without a dot at its end")
-    # What is in the file counts, its name only finds it.
-    paths = sorted(glob.glob(os.path.join(glob.escape(directory), f"K{zone}.+*.key")))
+    # What is in the file counts, its name only finds it. BIND writes a slash as %2F there.
+    paths = sorted(glob.glob(os.path.join(glob.escape(directory), f"K{zone.replace('/', '%2F')}.+*.key")))
     keys = [key for key in (read_key(zone, path) for path in paths) if key is not None]
     return sorted(keys, key=lambda key: (key["role"] not in ("ksk", "csk"), key["published"] or "", key["tag"]))
 

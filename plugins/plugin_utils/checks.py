@@ -70,6 +70,14 @@ def domain_name(value, what="a domain name", example="example.org"):
     return str(value)
 
 
+def zone_name(value):
+    """The name of a zone: a domain, which in reverse zones may have a slash (RFC 2317)."""
+    label = r"[a-z0-9]([a-z0-9/-]{0,61}[a-z0-9])?"
+    if isinstance(value, str) and len(value) <= 253 and re.fullmatch(rf"({label}\.)+(in-addr|ip6)\.arpa", value):
+        return str(value)
+    return domain_name(value)
+
+
 def host_name(value):
     """The full name of a machine."""
     return domain_name(value, "a full host name", "rosewood.example.org")
@@ -914,7 +922,7 @@ FORMATS = {
     "bind_nameservers": list_of(host_name, "name servers", "['ns1.example.org', 'ns2.example.org']", empty=False),
     "bind_secondaries": list_of(ip_address, "addresses", "['198.51.100.20']"),
     "bind_secondary_of": list_of(ip_address, "addresses", "['198.51.100.10']"),
-    "bind_secondary_zones": list_of(domain_name, "zones", "['example.org']"),
+    "bind_secondary_zones": list_of(zone_name, "zones", "['example.org']"),
     "bind_catalog": or_empty(domain_name),
     "bind_transfer_key_name": key_name,
     "bind_transfer_secret": tsig_secret,

@@ -46,7 +46,12 @@ SSH_ALGORITHMS = {
 }
 RECORD_KEYS = ("name", "type", "data", "ttl", "certificate")
 SOA_TIMES = {"refresh": 7200, "retry": 3600, "expire": 1209600}
-LABEL = re.compile(r"(\*|[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?)")
+# A slash is part of names in reverse zones (RFC 2317).
+LABEL = re.compile(r"(\*|[A-Za-z0-9_]([A-Za-z0-9_/-]{0,61}[A-Za-z0-9_])?)")
+# A character-string of a zone file, in quotes or not (RFC 1035, section 5.1).
+TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|((?:[!#-\x27*-:<-\[\]-~]|\\.)+)')
+# The keys of service bindings that BIND of both Debian releases knows by name, in the order of their numbers (RFC 9460, RFC 9461).
+BINDING_KEYS = ("mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech", "ipv6hint", "dohpath")
 
 
 def _number(value, most):
@@ -59,12 +64,17 @@ def _labels(value):
     for label in value.split("."):
         if not LABEL.fullmatch(label):
             raise ValueError(
-                f"{value!r} is not a DNS name: the label {label!r} is not one; write 1 to 63 letters, digits, hyphens "
-                "and underscores between dots"
+                f"{value!r} is not a DNS name: the label {label!r} is not one; write 1 to 63 letters, digits, hyphens, "
+                "underscores and slashes between dots"
             )
     if "*" in value.split(".")[1:] or len(value) > 253:
         raise ValueError(f"{value!r} is not a DNS name: '*' may only be its first label, and 253 characters its length")
     return value.lower()
+
+
+def file_of(zone):
+    """A zone's name as BIND has it in the names of files."""
+    return zone.replace("/", "%2F")
 
 
 def owner_name(name, zone):
@@ -107,6 +117,38 @@ def _target(value, zone):
     return f"{_labels(value)}.{zone}."
 
 
+def _host(value, zone):
+    """The same where it has to be the name of a host, as BIND checks it (RFC 1123)."""
+    target = _target(value, zone)
+    if "_" in target or "/" in target or "*" in target:
+        raise ValueError(f"{value!r} is not the name of a host; write letters, digits and hyphens between dots")
+    return target
+
+
+def _strings(data, count, shape):
+    """The character-strings of a record's data, as bytes without their quotes and escapes."""
+    found, rest = [], data.strip()
+    while rest:
+        token = TOKEN.match(rest)
+        if token is None or rest[token.end() :][:1].strip():
+            raise ValueError(f"{data!r} has a quote, a bracket or a semicolon that is out of place; write '{shape}'")
+        text = token[2] if token[1] is None else token[1]
+        escapes = re.findall(r"\\(\d{3}|.)", text)
+        if any(escape.isdigit() and (len(escape) < 3 or int(escape) > 255) for escape in escapes):
+            raise ValueError(f"{data!r} has a number that is no byte after a backslash; write 3 digits, up to \\255")
+        found.append(
+            re.sub(
+                rb"\\(\d{3}|.)",
+                lambda escaped: bytes([int(escaped[1])]) if len(escaped[1]) == 3 else escaped[1],
+                text.encode(),
+            )
+        )
+        rest = rest[token.end() :].lstrip()
+    if len(found) != count:
+        raise ValueError(f"{data!r} has not the {count} parts of its type; write '{shape}'")
+    return found
+
+
 def _quoted(data):
     """A character-string of at most 255 bytes (RFC 1035, section 5.1)."""
     pieces = []
@@ -132,6 +174,8 @@ def _address(version):
             found = None
         if found is None or found.version != version or "%" in value:
             raise ValueError(f"{value!r} is not an IPv{version} address")
+        if version == 6 and found.ipv4_mapped:
+            raise ValueError(f"{value!r} is an IPv4 address in the form of an IPv6 one; write an A record for it")
         return str(found)
 
     return address
@@ -179,14 +223,165 @@ def _tlsa(data):
     return f"{_number(usage, 3)} {_number(selector, 1)} {_number(matching, 2)} {digest}"
 
 
+def _certificate_association(data):
+    """SMIMEA (RFC 8162)."""
+    usage, selector, matching, digest = _fields(data, 4, "3 1 1 <hexadecimal digits>")
+    digest = _hexadecimal(digest)
+    if len(digest) != {"1": 64, "2": 128}.get(matching, len(digest)):
+        raise ValueError(f"{digest!r} has {len(digest)} digits; write 64 for SHA-256 (1), 128 for SHA-512 (2)")
+    return f"{_number(usage, 3)} {_number(selector, 1)} {_number(matching, 2)} {digest}"
+
+
+def _pointer_of_authority(data, zone):
+    """NAPTR (RFC 3403, section 4.1)."""
+    shape = '100 10 "s" "SIP+D2U" "" _sip._udp.example.net.'
+    order, preference, flags, service, expression, target = _strings(data, 6, shape)
+    if not re.fullmatch(b"[A-Za-z0-9]*", flags):
+        raise ValueError(
+            f"{flags.decode('latin-1')!r} is not a text of flags; write letters and digits, for example 'u'"
+        )
+    target = _target(target.decode("latin-1"), zone)
+    if expression:
+        delimiter = re.escape(expression[:1])
+        body = rb"(?:(?!%b)[^\\]|\\.)*" % delimiter
+        if target != "." or not re.fullmatch(
+            rb"%b%b%b%b%bi?" % (delimiter, body, delimiter, body, delimiter), expression
+        ):
+            raise ValueError(
+                f"{expression.decode('latin-1')!r} is not an expression with its replacement, or has a name after it, too; write "
+                "for example '!^.*$!sip:info@example.net!' with '.' after it, and each backslash twice"
+            )
+    texts = []
+    for item in (flags, service, expression):
+        if len(item) > 255:
+            raise ValueError(
+                f"{item.decode('latin-1')[:40]!r}… has {len(item)} bytes; a character-string has at most 255"
+            )
+        texts.append(_quoted(item))
+    numbers = [_number(number.decode("latin-1"), 65535) for number in (order, preference)]
+    return " ".join([*numbers, *texts, target])
+
+
+def _uri(data):
+    """URI (RFC 7553)."""
+    priority, weight, target = _strings(data, 3, '10 1 "https://example.net/path"')
+    if not re.fullmatch(rb"[A-Za-z][A-Za-z0-9+.-]*:[!#-\[\]-~]+", target):
+        raise ValueError(f"{target.decode('latin-1')!r} is not a URI; write for example 'https://example.net/path'")
+    numbers = [_number(number.decode("latin-1"), 65535) for number in (priority, weight)]
+    return " ".join([*numbers, _quoted(target)])
+
+
+def _base64(value):
+    packed = "".join(value.split())
+    try:
+        known = base64.b64decode(packed, validate=True)
+    except ValueError:
+        known = b""
+    if not known:
+        raise ValueError(f"{value[:40]!r} is not Base64 (RFC 4648); write what `gpg --export` gives, by `base64`")
+    return packed
+
+
+def _location(data):
+    """LOC (RFC 1876, section 3), as BIND writes it."""
+    angle = r"(\d{1,3})(?: (\d{1,2})(?: (\d{1,2}(?:\.\d{1,3})?))?)? "
+    metres = r"(\d{1,8}(?:\.\d{1,2})?)m?"
+    found = re.fullmatch(
+        rf"{angle}([NS]) {angle}([EW]) (-?\d{{1,8}}(?:\.\d{{1,2}})?)m?(?: {metres})?(?: {metres})?(?: {metres})?",
+        " ".join(data.upper().replace("M", "m").split()),
+    )
+    if not found:
+        raise ValueError(f"{data!r} is not a place; write for example '52 22 23.000 N 4 53 32.000 E 10m'")
+    parts = []
+    for place, most in ((0, 90), (4, 180)):
+        degrees, minutes, seconds, side = found.groups("0")[place : place + 4]
+        if int(minutes) > 59 or float(seconds) >= 60 or int(degrees) + int(minutes) / 60 + float(seconds) / 3600 > most:
+            raise ValueError(
+                f"{data!r} is not a place: no angle is above {most} degrees, 59 minutes and 59.999 seconds"
+            )
+        parts.append(f"{int(degrees)} {int(minutes)} {float(seconds):.3f} {side}")
+    altitude, *sizes = found.groups()[8:]
+    if not -100000 <= float(altitude) <= 42849672.95:
+        raise ValueError(f"{data!r} is not a place: its height is outside -100000m and 42849672.95m")
+    parts.append(f"{float(altitude):.2f}m")
+    for size, usual in zip(sizes, ("1", "10000", "10"), strict=True):
+        # Of a size, the record holds the first digit and how many follow.
+        digits = str(round(float(size or usual) * 100))
+        whole = int(digits[0]) * 10 ** (len(digits) - 1)
+        if len(digits) > 10:
+            raise ValueError(f"{data!r} is not a place: {size}m is more than 90000000m")
+        parts.append(f"{whole // 100}m" if whole % 100 == 0 and whole else f"{whole / 100:.2f}m")
+    return " ".join(parts)
+
+
+def _unknown_type(data):
+    """The data of a type that has no form of its own here (RFC 3597, section 5)."""
+    found = re.fullmatch(r"\\# (\d{1,5})((?: [0-9A-Fa-f]+)*)", " ".join(data.split()))
+    digits = found[2].replace(" ", "").lower() if found else ""
+    if not found or len(digits) != 2 * int(found[1]) or int(found[1]) > 65535:
+        raise ValueError(
+            rf"{data!r} is not data of an unknown type; write '\#', the count of bytes, and these as hexadecimal digits, for "
+            r"example '\# 4 0a000001' (RFC 3597)"
+        )
+    return " ".join(["\\#", str(int(found[1])), *([digits] if digits else [])])
+
+
+def _binding_key(name):
+    """A key of a service binding by its name, or key and its number."""
+    if name in BINDING_KEYS:
+        return name
+    number = re.fullmatch(r"key(0|[1-9]\d{0,4})", name)
+    if not number or int(number[1]) > 65534:
+        raise ValueError(
+            f"{name!r} is not a key of a service binding; write one of {', '.join(BINDING_KEYS)}, or 'key' and a number (RFC 9460)"
+        )
+    return BINDING_KEYS[int(number[1])] if int(number[1]) < len(BINDING_KEYS) else name
+
+
+def _binding_value(key, value):
+    """Checks the value of a key, None where there is none."""
+    hints = {"ipv4hint": _address(4), "ipv6hint": _address(6)}
+    if (value is None or value == "") != (key == "no-default-alpn") and not re.match(r"key\d", key):
+        raise ValueError(f"{key}: {value!r} is not its value; write for example 'alpn=h2', and 'no-default-alpn' alone")
+    if key == "port":
+        _number(value, 65535)
+    elif key in hints:
+        for item in value.split(","):
+            named(key, hints[key], item)
+    elif key == "ech":
+        named(key, _base64, value)
+    elif key == "dohpath" and not re.fullmatch(r"/[^{}]*(\{[^{}]*\}[^{}]*)*", value):
+        raise ValueError(f"dohpath: {value!r} is not a path; write for example '/dns-query{{?dns}}' (RFC 9461)")
+    elif key == "dohpath" and not re.search(r"\{[?&+/;.]?(\w+,)*dns(,\w+)*\}", value):
+        raise ValueError(
+            f"dohpath: {value!r} lacks the variable dns; write for example '/dns-query{{?dns}}' (RFC 9461)"
+        )
+
+
 def _service_binding(data, zone):
     priority, target, *parameters = data.split()
+    keys, written = {}, []
     for parameter in parameters:
-        if not re.fullmatch(r'[a-z0-9-]+(=("[A-Za-z0-9.,:+/_=-]*"|[A-Za-z0-9.,:+/_=-]*))?', parameter):
+        found = re.fullmatch(r'([a-z0-9-]+)(?:=("?)([!#-\x27*-:<-\[\]-~]*)\2)?', parameter)
+        if not found:
             raise ValueError(
                 f"{parameter!r} is not a parameter of a service binding; write for example 'alpn=h2' (RFC 9460)"
             )
-    return " ".join([_number(priority, 65535), _target(target, zone), *parameters])
+        key, value = _binding_key(found[1]), found[3]
+        _binding_value(key, value)
+        if key in keys:
+            raise ValueError(f"{found[1]!r} is there twice; write each key once (RFC 9460)")
+        keys[key] = value
+        plain = value is None or re.fullmatch(r"[A-Za-z0-9.,:+/_=-]*", value)
+        written.append(parameter if plain else f'{found[1]}="{value}"')
+    for key in map(_binding_key, (keys.get("mandatory") or "").split(",") if keys.get("mandatory") else ()):
+        if key not in keys or key == "mandatory":
+            raise ValueError(
+                f"mandatory: {key!r} is not one of the other keys here; add it, or leave it out (RFC 9460)"
+            )
+    if _number(priority, 65535) == "0" and keys:
+        raise ValueError(f"{data!r} is an alias by its 0, and has no parameters; write a priority from 1 (RFC 9460)")
+    return " ".join([_number(priority, 65535), _target(target, zone), *written])
 
 
 def presentation(kind, data, zone):
@@ -195,32 +390,88 @@ def presentation(kind, data, zone):
         return _text(data)
     if not data.isascii() or not data.isprintable():
         raise ValueError(f"{data!r} holds a character that is not printable ASCII; leave it out")
-    if kind in ("A", "AAAA"):
-        return _address(4 if kind == "A" else 6)(data)
-    if kind in ("CNAME", "NS", "PTR"):
-        return _target(_single(data, "host.example.net."), zone)
-    if kind == "MX":
-        preference, target = _fields(data, 2, "10 mail.example.net.")
-        return f"{_number(preference, 65535)} {_target(target.strip(), zone)}"
-    if kind == "SRV":
-        *numbers, target = _fields(data, 4, "0 5 5222 host.example.net.")
-        return " ".join([*(_number(number, 65535) for number in numbers), _target(target.strip(), zone)])
-    if kind == "CAA":
-        return _caa(data)
-    if kind == "SSHFP":
-        algorithm, digest_type, digest = _fields(data, 3, "4 2 <hexadecimal digits>")
-        return f"{_number(algorithm, 255)} {_number(digest_type, 255)} {_hexadecimal(digest)}"
-    if kind == "DS":
-        tag, algorithm, digest_type, digest = _fields(data, 4, "12345 13 2 <hexadecimal digits>")
-        return f"{_number(tag, 65535)} {_number(algorithm, 255)} {_number(digest_type, 255)} {_hexadecimal(digest)}"
-    if kind == "TLSA":
-        return _tlsa(data)
+    return PRESENTATIONS.get(kind, lambda text, _zone: _unknown_type(text))(data, zone)
+
+
+def _mx(data, zone):
+    preference, target = _fields(data, 2, "10 mail.example.net.")
+    return f"{_number(preference, 65535)} {_host(target.strip(), zone)}"
+
+
+def _srv(data, zone):
+    *numbers, target = _fields(data, 4, "0 5 5222 host.example.net.")
+    return " ".join([*(_number(number, 65535) for number in numbers), _host(target.strip(), zone)])
+
+
+def _sshfp(data, _zone):
+    algorithm, digest_type, digest = _fields(data, 3, "4 2 <hexadecimal digits>")
+    return f"{_number(algorithm, 255)} {_number(digest_type, 255)} {_hexadecimal(digest)}"
+
+
+def _ds(data, _zone):
+    tag, algorithm, digest_type, digest = _fields(data, 4, "12345 13 2 <hexadecimal digits>")
+    return f"{_number(tag, 65535)} {_number(algorithm, 255)} {_number(digest_type, 255)} {_hexadecimal(digest)}"
+
+
+def _svcb(data, zone):
     if len(data.split()) < 2:
         raise ValueError(f"{data!r} has not the parts of its type; write '1 . alpn=h2'")
     return _service_binding(data, zone)
 
 
-TYPES = ("A", "AAAA", "CAA", "CNAME", "DS", "HTTPS", "MX", "NS", "PTR", "SRV", "SSHFP", "SVCB", "TLSA", "TXT")
+def _name(data, zone):
+    return _target(_single(data, "host.example.net."), zone)
+
+
+# Type → how its data is checked and written. Other types are written by their number (RFC 3597).
+PRESENTATIONS = {
+    "A": lambda data, _zone: _address(4)(data),
+    "AAAA": lambda data, _zone: _address(6)(data),
+    "CAA": lambda data, _zone: _caa(data),
+    "CNAME": _name,
+    "DNAME": _name,
+    "DS": _ds,
+    "HTTPS": _svcb,
+    "LOC": lambda data, _zone: _location(data),
+    "MX": _mx,
+    "NAPTR": _pointer_of_authority,
+    "NS": lambda data, zone: _host(_single(data, "host.example.net."), zone),
+    "OPENPGPKEY": lambda data, _zone: _base64(data),
+    "PTR": _name,
+    "SMIMEA": lambda data, _zone: _certificate_association(data),
+    "SRV": _srv,
+    "SSHFP": _sshfp,
+    "SVCB": _svcb,
+    "TLSA": lambda data, _zone: _tlsa(data),
+    "TXT": lambda data, _zone: _text(data),
+    "URI": lambda data, _zone: _uri(data),
+}
+TYPES = tuple(PRESENTATIONS)
+TYPE_NUMBERS = {
+    **{1: "A", 2: "NS", 5: "CNAME", 12: "PTR", 15: "MX", 16: "TXT", 28: "AAAA", 29: "LOC", 33: "SRV", 35: "NAPTR"},
+    **{39: "DNAME", 43: "DS", 44: "SSHFP", 52: "TLSA", 53: "SMIMEA", 61: "OPENPGPKEY", 64: "SVCB", 65: "HTTPS"},
+    **{256: "URI", 257: "CAA"},
+}
+# BIND makes these by itself, or they are no data: SOA, those of DNSSEC, and what only messages have (RFC 6895, section 3.1).
+NOT_DATA = {0, 6, 24, 25, 30, 41, 46, 47, 48, 50, 51, 59, 60, *range(128, 256), 65535}
+
+
+def record_type(value):
+    """A type by its name, or TYPE and its number (RFC 3597)."""
+    if value in PRESENTATIONS:
+        return str(value)
+    number = re.fullmatch(r"TYPE(0|[1-9]\d{0,4})", value) if isinstance(value, str) else None
+    if not number or int(number[1]) > 65535:
+        raise ValueError(
+            f"{value!r} is not a known record type; write one of {', '.join(TYPES)}, or TYPE and the number of another (RFC 3597)"
+        )
+    if int(number[1]) in TYPE_NUMBERS:
+        raise ValueError(f"{value!r} is {TYPE_NUMBERS[int(number[1])]}; write that name, and its data in its own form")
+    if int(number[1]) in NOT_DATA:
+        raise ValueError(
+            f"{value!r} is not a type for records of your own: BIND makes them, or no zone has them; leave it out"
+        )
+    return str(value)
 
 
 def check_record(record, zone):
@@ -231,9 +482,15 @@ def check_record(record, zone):
         if key not in RECORD_KEYS:
             raise ValueError(f"{key!r} is not a key of a record; {checks.nearest(key, RECORD_KEYS)}")
     name = owner_name(record.get("name"), zone)
-    kind = record.get("type")
-    if kind not in TYPES:
-        raise ValueError(f"{name}: {kind!r} is not a known record type; write one of {', '.join(TYPES)}")
+    kind = named(name, record_type, record.get("type"))
+    if kind in ("A", "AAAA", "MX") and re.search("[_/]", name):
+        raise ValueError(
+            f"{name} {kind}: {name!r} is not the name of a host; write letters, digits and hyphens (RFC 1123)"
+        )
+    if kind in ("NS", "DNAME") and name.startswith("*"):
+        raise ValueError(
+            f"{name} {kind}: a wildcard neither delegates nor redirects; write each name (RFC 4592, section 4)"
+        )
     data = record.get("data")
     if not isinstance(data, str) or (not data and kind != "TXT"):
         raise ValueError(f"{name} {kind}: {data!r} is not a record's data; write it as text, in quotes")
@@ -323,6 +580,19 @@ def check_records(records, zone):
                 f"{', '.join(others) or 'another'}; leave out the one or the other (RFC 1034, section 3.6.2)"
             )
     for record in checked:
+        above = owners.leads_to(record["name"])
+        if above and "DNAME" in owners.types[above] and above != record["name"]:
+            raise ValueError(
+                f"{record['name']} {record['type']}: {above} DNAME leads everything below it elsewhere; leave out the one or the "
+                "other (RFC 6672, section 2.4)"
+            )
+        if (
+            record["type"] == "DNAME"
+            and sum(other["type"] == "DNAME" and other["name"] == record["name"] for other in checked) > 1
+        ):
+            raise ValueError(
+                f"{record['name']} DNAME: there is another; a name leads to one place (RFC 6672, section 2.4)"
+            )
         if record["type"] in ("NS", "MX", "SRV"):
             target = presentation(record["type"], record["data"], zone).split()[-1]
             if _inside(target[:-1], zone):
@@ -515,7 +785,7 @@ def dns_extra_zones(zones, extra, nameservers):
     for number, given in _items("extra", extra, ", ".join(ZONE_KEYS)):
         where = f"extra: number {number}"
         named(where, lambda value: _keys(value, ZONE_KEYS, "a zone"), given)
-        name = named(f"{where}: name", checks.domain_name, given.get("name"))
+        name = named(f"{where}: name", checks.zone_name, given.get("name"))
         if name in [zone["name"] for zone in made]:
             raise ValueError(f"{where}: {name!r} is there twice; put all records into one zone")
         nameservers = named(f"{name}: nameservers", _nameservers, given.get("nameservers") or usual)
@@ -525,7 +795,8 @@ def dns_extra_zones(zones, extra, nameservers):
         soa = named(
             name,
             lambda value, ns=nameservers, t=ttl: _soa_values(ns, value, t),
-            given.get("hostmaster") or f"hostmaster@{name}",
+            # There is no mail at a name with a slash.
+            given.get("hostmaster") or f"hostmaster@{nameservers[0] if '/' in name else name}",
         )
         checked = named(name, lambda value, apex=name: check_records(value, apex), records)
         made.append({"name": name, "ttl": ttl, "soa": soa, "records": checked})
@@ -640,7 +911,7 @@ def zone_records(zone, pins=None, accounts=None):
     """Returns the zone's name, its TTL, and its records with their data as in a zone file: name, TTL or nothing, type, data."""
     if not isinstance(zone, Mapping):
         raise ValueError(f"{zone!r} is not a zone; write a dictionary with name, ttl, soa and records")
-    name = named("name", checks.domain_name, zone.get("name"))
+    name = named("name", checks.zone_name, zone.get("name"))
     pins, accounts = _pins(pins), _accounts(accounts)
     ttl = named("ttl", checks.ttl, zone.get("ttl"))
     rows = []
@@ -683,7 +954,7 @@ def dns_zone_files(zones, directory, certificates=None, group="bind"):
             raise ValueError(f"{name!r} is there twice; put all records into one zone")
     pins, accounts = of_certificates(certificates)
     return {
-        f"{directory}/{zone['name']}.zone": {
+        f"{directory}/{file_of(zone['name'])}.zone": {
             "content": dns_zone_file(zone, pins, accounts),
             "serial": SERIAL,
             "group": group,

@@ -17,7 +17,7 @@ TTL = 3600
 def dns_catalog(zones, name):
     """Returns the catalog of these zones as a zone itself."""
     name = named("name", checks.domain_name, name)
-    zones = named("zones", checks.list_of(checks.domain_name, "zones", "['example.org']"), zones)
+    zones = named("zones", checks.list_of(checks.zone_name, "zones", "['example.org']"), zones)
     if name in zones:
         raise ValueError(
             f"name: {name!r} is one of the zones; write a name that nothing else has, as 'catalog.invalid'"

@@ -308,7 +308,11 @@ DEEP = [{"domain": "example.org", "components": {"upload": "up.load.example.org"
         # load.example.org exists, and so no wildcard but its own covers what is below it.
         ([record("A", "198.51.100.10", "*"), record("TXT", "x", "load")], [], ["up.load.example.org"]),
         ([record("A", "198.51.100.10", "*"), record("TXT", "x", "other.load")], [], ["up.load.example.org"]),
-        ([record("A", "198.51.100.10", "*"), record("TLSA", "3 1 1 ab", "_443._tcp.up.load")], [], ["up.load.example.org"]),
+        (
+            [record("A", "198.51.100.10", "*"), record("TLSA", "3 1 1 ab", "_443._tcp.up.load")],
+            [],
+            ["up.load.example.org"],
+        ),
         ([record("A", "198.51.100.10", "*")], ["up.load.example.org"], ["up.load.example.org"]),
         ([record("TXT", "x", "*"), record("A", "198.51.100.10", "*.load")], [], []),
         ([record("A", "198.51.100.10", "*"), record("TXT", "x", "*.load")], [], ["up.load.example.org"]),
@@ -419,6 +423,28 @@ def test_wrong_name_servers_of_zones_without_xmpp(servers):
         dns_extra_zones([], [], servers)
 
 
+def test_a_reverse_zone_of_a_part_of_a_network():
+    """RFC 2317, as the owner of the part has it."""
+    name = "0/25.2.0.192.in-addr.arpa"
+    (made,) = dns_extra_zones(
+        [], [{"name": name, "records": [record("PTR", "a.example.net.", "1")]}], ["ns1.example.net"]
+    )
+    (path, file), *_rest = dns_zone_files([made], "/zones").items()
+    assert path == "/zones/0%2F25.2.0.192.in-addr.arpa.zone" and file["validate"][3] == name
+    assert load(file["content"])["1", "PTR"] == {"a.example.net."}
+    for wrong in ("0/25.example.org", "0/2 5.2.0.192.in-addr.arpa", "/25.2.0.192.in-addr.arpa"):
+        with pytest.raises(AnsibleFilterError, match="name: "):
+            dns_extra_zones([], [{"name": wrong}], ["ns1.example.net"])
+
+
+def test_a_name_leads_to_one_place():
+    moved = [record("DNAME", f"{target}.", "x") for target in ("example.net", "example.com")]
+    with pytest.raises(AnsibleFilterError, match="x DNAME: there is another; a name leads to one place"):
+        zone(*moved)
+    with pytest.raises(AnsibleFilterError, match=re.escape("a.x TXT: x DNAME leads everything below it elsewhere")):
+        zone(moved[0], record("TXT", "t", "a.x"))
+
+
 def test_one_zone_twice():
     with pytest.raises(AnsibleFilterError, match="dns_zone_files: 'example.org' is there twice; put all records"):
         dns_zone_files([zone(), zone()], "/zones")
@@ -478,6 +504,50 @@ def test_soa_and_name_servers():
         (record("HTTPS", "1 . alpn=h2", "@"), ("@", "HTTPS"), '1 . alpn="h2"'),
         (record("TXT", "v=DMARC1; p=reject", "_dmarc"), ("_dmarc", "TXT"), '"v=DMARC1; p=reject"'),
         (record("TXT", ""), ("x", "TXT"), '""'),
+        (record("NS", "ns.example.net.", "0/25"), ("0/25", "NS"), "ns.example.net."),
+        (record("CNAME", "1.0/25.example.org.", "1"), ("1", "CNAME"), "1.0/25.example.org."),
+        (record("PTR", "host.example.net.", "1.0/25"), ("1.0/25", "PTR"), "host.example.net."),
+        (record("DNAME", "example.net.", "moved"), ("moved", "DNAME"), "example.net."),
+        (record("URI", '10 1 "https://example.net/a"'), ("x", "URI"), '10 1 "https://example.net/a"'),
+        (record("URI", "10 1 sip:juliet@example.net"), ("x", "URI"), '10 1 "sip:juliet@example.net"'),
+        (record("OPENPGPKEY", "mQEN BFVH"), ("x", "OPENPGPKEY"), "mQENBFVH"),
+        (record("SMIMEA", "3 0 0 ABCD"), ("x", "SMIMEA"), "3 0 0 abcd"),
+        (
+            record("NAPTR", '100 10 "S" SIP+D2U "" _sip._udp.example.org.'),
+            ("x", "NAPTR"),
+            '100 10 "S" "SIP+D2U" "" _sip._udp.example.org.',
+        ),
+        (
+            record("NAPTR", '100 10 "u" "E2U+sip" "!^(.*)$!sip:\\\\1@example.net!i" .'),
+            ("x", "NAPTR"),
+            '100 10 "u" "E2U+sip" "!^(.*)$!sip:\\\\1@example.net!i" .',
+        ),
+        (
+            record("LOC", "52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m"),
+            ("x", "LOC"),
+            "52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000.00m 10.00m",
+        ),
+        (record("LOC", "52 n 4 e 10"), ("x", "LOC"), "52 0 0.000 N 4 0 0.000 E 10.00m"),
+        # A size is one digit and how many follow.
+        (
+            record("LOC", "52 14 05.5 N 00 08 50 E 10m 25m 1234m 12.34"),
+            ("x", "LOC"),
+            "52 14 5.500 N 0 8 50.000 E 10.00m 20.00m 1000.00m 10.00m",
+        ),
+        (
+            record("SVCB", "1 . alpn=h2 dohpath=/dns-query{?dns}"),
+            ("x", "SVCB"),
+            '1 . alpn="h2" dohpath="/dns-query{?dns}"',
+        ),
+        (record("SVCB", '1 . key7="/q{?dns}"'), ("x", "SVCB"), '1 . dohpath="/q{?dns}"'),
+        (
+            record("HTTPS", "1 . mandatory=alpn,port alpn=h2 port=8443 no-default-alpn"),
+            ("x", "HTTPS"),
+            '1 . mandatory="alpn,port" alpn="h2" no-default-alpn port="8443"',
+        ),
+        (record("TYPE65280", "\\# 4 0A00 0001"), ("x", "TYPE65280"), "\\# 4 0a000001"),
+        (record("TYPE65281", "\\# 0"), ("x", "TYPE65281"), "\\# 0 "),
+        (record("TYPE13", "\\# 4 01410142"), ("x", "HINFO"), '"A" "B"'),
         (record("TXT", "a" * 300), ("x", "TXT"), '"' + "a" * 255 + '" "' + "a" * 45 + '"'),
     ],
 )
@@ -636,6 +706,95 @@ def test_wrong_arguments(changes, message):
         (record("TLSA", "3 1 1 {pin}"), "x TLSA: {pin} and a certificate belong together; write both or none"),
         (record("PTR", "host.example.net"), "x PTR: 'host.example.net' has no dot at its end"),
         (record("HTTPS", "1 . alpn=h2;x"), "x HTTPS: 'alpn=h2;x' is not a parameter of a service binding"),
+        (record("A", "198.51.100.1", "_x"), "_x A: '_x' is not the name of a host; write letters, digits and hyphens"),
+        (record("MX", "10 mail.example.net.", "0/25"), "0/25 MX: '0/25' is not the name of a host"),
+        (record("MX", "10 mail_x.example.net."), "x MX: 'mail_x.example.net.' is not the name of a host"),
+        (record("SRV", "0 5 1 a/b.example.net."), "x SRV: 'a/b.example.net.' is not the name of a host"),
+        (
+            record("AAAA", "::ffff:198.51.100.1"),
+            "x AAAA: '::ffff:198.51.100.1' is an IPv4 address in the form of an IPv6 one",
+        ),
+        (
+            record("NS", "ns.example.net.", "*"),
+            "* NS: a wildcard neither delegates nor redirects; write each name (RFC 4592",
+        ),
+        (record("DNAME", "example.net.", "*.x"), "*.x DNAME: a wildcard neither delegates nor redirects"),
+        (
+            record("DNAME", "example.net.", "@"),
+            "DNAME leads everything below it elsewhere; leave out the one or the other",
+        ),
+        (record("DNAME", "example.net"), "x DNAME: 'example.net' has no dot at its end"),
+        (
+            record("NAPTR", '100 10 "s" "x" ""'),
+            'x NAPTR: \'100 10 "s" "x" ""\' has not the 6 parts of its type; write \'100',
+        ),
+        (
+            record("NAPTR", '100 10 "s" "x" "" a ; b'),
+            "has a quote, a bracket or a semicolon that is out of place; write",
+        ),
+        (record("NAPTR", '100 10 "s" "x" "" "a'), "has a quote, a bracket or a semicolon that is out of place; write"),
+        (record("NAPTR", '100 10 "s"x "" . ( '), "has a quote, a bracket or a semicolon that is out of place; write"),
+        (record("NAPTR", '100 10 "s" "\\256" "" .'), "has a number that is no byte after a backslash; write 3 digits"),
+        (record("NAPTR", '100 10 "s" "\\2x" "" .'), "has a number that is no byte after a backslash; write 3 digits"),
+        (record("NAPTR", '100 10 "-" "x" "" .'), "x NAPTR: '-' is not a text of flags; write letters and digits"),
+        (record("NAPTR", '100 70000 "s" "x" "" .'), "x NAPTR: '70000' is not a number from 0 to 65535"),
+        (
+            record("NAPTR", '100 10 "u" "x" "!a!b" .'),
+            "x NAPTR: '!a!b' is not an expression with its replacement, or has a",
+        ),
+        (
+            record("NAPTR", '100 10 "u" "x" "!a!b!" example.net.'),
+            "is not an expression with its replacement, or has a name",
+        ),
+        (record("NAPTR", f'100 10 "u" "{"x" * 256}" "" .'), "has 256 bytes; a character-string has at most 255"),
+        (record("URI", '10 1 "no uri"'), "x URI: 'no uri' is not a URI; write for example 'https://example.net/path'"),
+        (record("URI", '10 1 "https://example.net/\\""'), "is not a URI; write for example"),
+        (record("OPENPGPKEY", "m!"), "x OPENPGPKEY: 'm!' is not Base64 (RFC 4648); write what `gpg --export` gives"),
+        (
+            record("SMIMEA", "3 1 1 abcd"),
+            "x SMIMEA: 'abcd' has 4 digits; write 64 for SHA-256 (1), 128 for SHA-512 (2)",
+        ),
+        (
+            record("LOC", "52 22 N"),
+            "x LOC: '52 22 N' is not a place; write for example '52 22 23.000 N 4 53 32.000 E 10m'",
+        ),
+        (record("LOC", "91 N 4 E 10m"), "x LOC: '91 N 4 E 10m' is not a place: no angle is above 90 degrees"),
+        (record("LOC", "52 N 180 0 1 E 10m"), "is not a place: no angle is above 180 degrees"),
+        (
+            record("LOC", "52 60 N 4 E 10m"),
+            "is not a place: no angle is above 90 degrees, 59 minutes and 59.999 seconds",
+        ),
+        (record("LOC", "52 N 4 E -100001m"), "is not a place: its height is outside -100000m and 42849672.95m"),
+        (
+            record("TYPE65280", "0a000001"),
+            "is not data of an unknown type; write '\\#', the count of bytes, and these as",
+        ),
+        (record("TYPE65280", "\\# 3 0a000001"), "is not data of an unknown type; write '\\#', the count of bytes"),
+        (record("TYPE1", "\\# 4 0a000001"), "x: 'TYPE1' is A; write that name, and its data in its own form"),
+        (
+            record("TYPE48", "\\# 0"),
+            "x: 'TYPE48' is not a type for records of your own: BIND makes them, or no zone has them",
+        ),
+        (record("TYPE255", "\\# 0"), "x: 'TYPE255' is not a type for records of your own"),
+        (record("TYPE65536", "\\# 0"), "x: 'TYPE65536' is not a known record type; write one of A, AAAA, CAA, CNAME"),
+        (
+            record("SVCB", "1 . dohpath=dns-query"),
+            "x SVCB: dohpath: 'dns-query' is not a path; write for example '/dns-query{?dns}'",
+        ),
+        (record("SVCB", "1 . dohpath=/q{?x}"), "x SVCB: dohpath: '/q{?x}' lacks the variable dns; write for example"),
+        (record("SVCB", "1 . alpn=h2 key1=h3"), "x SVCB: 'key1' is there twice; write each key once (RFC 9460)"),
+        (record("SVCB", "1 . port=https"), "x SVCB: 'https' is not a number from 0 to 65535"),
+        (record("SVCB", "1 . alpn"), "x SVCB: alpn: None is not its value; write for example 'alpn=h2'"),
+        (record("SVCB", "1 . ipv4hint=2001:db8::1"), "x SVCB: ipv4hint: '2001:db8::1' is not an IPv4 address"),
+        (record("SVCB", "1 . mandatory=port alpn=h2"), "x SVCB: mandatory: 'port' is not one of the other keys here"),
+        (
+            record("SVCB", "1 . colour=red"),
+            "x SVCB: 'colour' is not a key of a service binding; write one of mandatory, alpn",
+        ),
+        (
+            record("SVCB", "0 host.example.net. alpn=h2"),
+            "is an alias by its 0, and has no parameters; write a priority from 1",
+        ),
         (record("HTTPS", "1"), "x HTTPS: '1' has not the parts of its type"),
         (record("A", "198.51.100.1", ttl="1h"), "x A: ttl: '1h' is not a TTL"),
         (

@@ -50,7 +50,7 @@ class World:
         known = self.servers.get(server, {})
         output = ""
         for line in input.splitlines():
-            name, kind = line.split()
+            name, kind, *_options = line.split()
             name = name.rstrip(".") or ""
             output += known.get((name, kind), answer(name, kind, status="NXDOMAIN") if known else ";; timed out\n")
 
@@ -99,6 +99,23 @@ def check(records=RECORDS, absent=(), **options):
         ("SSHFP", "4 2 AB CD", "4 2 abcd"),
         ("DS", "1 13 2 AB CD", "1 13 2 abcd"),
         ("HTTPS", '1 . alpn="h2,h3" port=443', "1 . port=443 alpn=h2,h3"),
+        ("SVCB", '1 . alpn="h2" key7="/dns-query{?dns}"', "1 . dohpath=/dns-query{?dns} alpn=h2"),
+        ("SVCB", "1 . mandatory=port,alpn alpn=h2 port=1", '1 . mandatory=key1,port key1="h2" key3="1"'),
+        ("SVCB", "1 . ipv6hint=2001:DB8::0:1", '1 . ipv6hint="2001:db8::1"'),
+        ("SVCB", '1 . key65333="ex"', "1 . key65333=ex"),
+        ("DNAME", "Example.NET.", "example.net."),
+        ("NAPTR", '100 10 "U" "e2u+SIP" "!^.*$!sip:a@b.example!" .', '100 10 u E2U+sip "!^.*$!sip:a@b.example!" .'),
+        ("NAPTR", '1 1 "s" "SIP+D2U" "" _SIP._udp.Example.org.', '1 1 "s" "SIP+D2U" "" _sip._udp.example.org.'),
+        ("URI", '10 1 "https://example.net/a"', "10 1 https://example.net/a"),
+        ("OPENPGPKEY", "mQEN BFVH m5sB", "mQENBFVHm5sB"),
+        ("SMIMEA", "3 0 1 ABAB ABAB", "3 0 1 abababab"),
+        (
+            "LOC",
+            "52 0 0.000 N 4 0 0.000 E 10.00m 1m 10000m 10m",
+            "52 0 0.000 N 4 0 0.000 E 10.00m 1.00m 10000.00m 10.00m",
+        ),
+        ("TYPE65280", "\\# 4 0A00 0001", "\\# 4 0a000001"),
+        ("TYPE65280", "\\# 0", "\\#  0 "),
     ],
 )
 def test_two_forms_of_the_same(kind, one, other):
@@ -113,6 +130,14 @@ def test_two_forms_of_the_same(kind, one, other):
         ("CAA", '0 issue "a.example"', '128 issue "a.example"'),
         ("TLSA", "3 1 1 ab", "2 1 1 ab"),
         ("MX", "0 .", "10 ."),
+        ("NAPTR", '1 1 "u" "E2U+sip" "!a!b!" .', '1 1 "u" "E2U+sip" "!A!b!" .'),
+        ("NAPTR", '1 1 "u" "E2U+sip" "!a!\\\\1!" .', '1 1 "u" "E2U+sip" "!a!1!" .'),
+        ("URI", '10 1 "https://example.net/a"', '10 1 "https://example.net/A"'),
+        ("OPENPGPKEY", "mQEN", "mqen"),
+        ("LOC", "52 0 0.000 N 4 0 0.000 E 10.00m 1m 10000m 10m", "52 0 0.000 N 4 0 0.000 W 10.00m 1m 10000m 10m"),
+        ("SVCB", "1 . alpn=h2", "1 . alpn=h3"),
+        ("SVCB", "1 . no-default-alpn alpn=h2", "1 . alpn=h2"),
+        ("TYPE65280", "\\# 1 0a", "\\# 1 0b"),
     ],
 )
 def test_two_that_differ(kind, one, other):
@@ -274,3 +299,20 @@ def test_the_module(world, monkeypatch):
         "example.org AAAA: surplus; remove 2001:db8::1 (at ns1.example.net (192.0.2.1))",
     ]
     assert call(monkeypatch, zones=[])["msg"] == "0 records are right at nobody"
+
+
+def test_a_type_that_dig_may_know_by_another_name_is_asked_for_by_its_number(world):
+    records = [*RECORDS, {"name": f"x.{ZONE}", "type": "TYPE99", "data": "\\# 4 03414243"}]
+    for server, data in (("192.0.2.1", "\\# 4 03414243"), ("192.0.2.2", "\\# 4 0341 4244")):
+        # As dig prints it with +unknownformat.
+        world.servers[server][f"x.{ZONE}", "TYPE99"] = answer(
+            f"x.{ZONE}", "TYPE99", (f"x.{ZONE}", "TYPE99", data)
+        ).replace("\tIN\t", "\tCLASS1\t")
+    _found, lines = check(records)
+    assert lines == [
+        f"x.{ZONE} TYPE99: wrong; expected \\# 4 03414243; found \\# 4 03414244 (at ns2.example.net (192.0.2.2))"
+    ]
+    alias = answer(f"x.{ZONE}", "TYPE99", (f"x.{ZONE}", "TYPE5", "\\# 3 016100")).replace("\tIN\t", "\tCLASS1\t")
+    for server in ("192.0.2.1", "192.0.2.2"):
+        world.servers[server][f"x.{ZONE}", "TYPE99"] = alias
+    assert "found CNAME" in check(records)[1][0]
