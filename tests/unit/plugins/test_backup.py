@@ -209,6 +209,80 @@ def test_a_damaged_database_is_not_saved(program, tmp_path):
         program.copy_sqlite(str(live), str(tmp_path / "copy.sqlite"))
 
 
+@pytest.fixture
+def of_nobody(tmp_path):
+    """A database in a folder of another user's, where others can get to."""
+    for path in (tmp_path, *tmp_path.parents):
+        if path.stat().st_uid == os.geteuid() and len(path.parts) > 2:
+            path.chmod(path.stat().st_mode | 0o011)
+    folder = tmp_path / "data"
+    folder.mkdir(mode=0o700)
+    live = folder / "live.sqlite"
+    with contextlib.closing(sqlite3.connect(live)) as connection:
+        connection.executescript(
+            "CREATE TABLE prosody (host TEXT, user TEXT, store TEXT); CREATE TABLE prosodyarchive (key TEXT);"
+            "INSERT INTO prosody VALUES ('a.test', 'one', 'accounts'), ('a.test', 'two', 'accounts');"
+            "INSERT INTO prosodyarchive VALUES ('k')"
+        )
+    for path in (folder, live):
+        os.chown(path, 65534, 65534)
+    return live
+
+
+def test_a_database_is_read_as_its_owner(program, of_nobody, tmp_path, monkeypatch):
+    """Whose library breaks at what a daemon has written there has the daemon's rights, and no others."""
+    started, real = [], program.subprocess.run
+
+    def run(command, **options):
+        done = real(command, **options)
+        started.append(command)
+        return done
+
+    monkeypatch.setattr(program.subprocess, "run", run)
+    monkeypatch.setattr(program.sqlite3, "connect", lambda *_, **__: pytest.fail("root opens it"))
+    found = program.copy_sqlite(str(of_nobody), str(tmp_path / "copy.sqlite"))
+    monkeypatch.undo()
+    print(found, started)
+    assert found["contents"] == {"accounts": {"a.test": 2}, "messages": 1} and found["owner"] == 65534
+    assert "--reuid=nobody" in started[0] and "--no-new-privs" in started[0]
+    status = os.stat(tmp_path / "copy.sqlite")
+    assert (status.st_uid, status.st_mode & 0o777) == (0, 0o600)
+    assert {path.stat().st_uid for path in of_nobody.parent.iterdir()} == {65534}
+
+
+@pytest.mark.parametrize(
+    "trick", ["a link to a database", "a link in place of the copy", "another name of a file", "no answer"]
+)
+def test_a_daemon_that_was_taken_over_gets_nothing_saved_but_its_own(program, of_nobody, tmp_path, monkeypatch, trick):
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    secret.chmod(0o600)
+    if trick == "a link to a database":
+        of_nobody.unlink()
+        of_nobody.symlink_to(secret)
+    real = program.subprocess.run
+
+    def run(command, **options):
+        done = real(command, **options)
+        copy = Path(command[-2])
+        if trick == "a link in place of the copy":
+            copy.unlink()
+            copy.symlink_to(secret)
+        elif trick == "another name of a file":
+            copy.unlink()
+            os.link(secret, copy)
+        elif trick == "no answer":
+            done.stdout = '{"accounts": [1]}'
+        return done
+
+    monkeypatch.setattr(program.subprocess, "run", run)
+    with pytest.raises(program.Failed) as failure:
+        program.copy_sqlite(str(of_nobody), str(tmp_path / "copy.sqlite"))
+    print(failure.value)
+    assert not os.path.lexists(tmp_path / "copy.sqlite") and not os.path.lexists(f"{program.FOLDER}/lent")
+    assert (secret.read_text(), secret.stat().st_mode & 0o777, secret.stat().st_uid) == ("x", 0o600, 0)
+
+
 def test_a_disk_is_not_filled(program, tmp_path, monkeypatch):
     disk = os.statvfs(tmp_path)
     free = disk.f_bavail * disk.f_frsize

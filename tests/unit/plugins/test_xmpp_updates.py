@@ -582,3 +582,18 @@ def test_sees_who_holds_the_lock_of_dpkg(program):
     assert program.dpkg_is_busy()
     holder.communicate()
     assert not program.dpkg_is_busy()
+
+
+def test_munin_s_files_are_read_as_munin(program, monkeypatch, tmp_path):
+    """rrdtool breaks at what is no database of its own: what munin has written, root does not give it to read."""
+    (tmp_path / "a.rrd").write_text("x")
+    commands = []
+    rows = "            42\n\n1000000300: 1.0e+00\n1000000600: nan\n1000000900: 3.0e+00\n"
+    monkeypatch.setattr(program, "RRD", str(tmp_path / "*.rrd"))
+    monkeypatch.setattr(program.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(program, "run", lambda command: (commands.append(command), (0, rows))[1])
+    assert list(program.munin_series(10**9)) == [(10**9, 10**9 + 300, 1.0), (10**9 + 600, 10**9 + 900, 3.0)]
+    words = commands[0][: commands[0].index("rrdtool")]
+    assert words[0] == "setpriv" and {"--reuid=munin", "--regid=munin", "--clear-groups", "--no-new-privs"} <= set(
+        words
+    )
