@@ -34,6 +34,7 @@ from conftest import (
     logs_in,
 )
 from slixmpp.exceptions import IqError
+from streams import Stream
 
 ADMINS = {DOMAIN: "admin", EXTRA: "gardener"}
 REGISTER = "jabber:iq:register"
@@ -415,14 +416,42 @@ def test_an_invitation_for_a_name_is_for_that_one(browser, invite, can):
     assert can(account)
 
 
-def test_no_invitation_leads_to_an_account_that_is_there(browser, rosewood, accounts, can):
+def test_one_invitation_is_good_for_one_account_whoever_has_shown_it(browser, invite, can):
+    """Four streams show it before the first of them makes an account; so does a page."""
+    people, token = [newcomer() for _ in range(5)], invite()
+    streams = [Stream() for _ in people[:4]]
+    for stream in streams:
+        assert stream.ask("set", f"<preauth xmlns='urn:xmpp:pars:0' token='{token}'/>") == ""
+    shown = browser.open(token)
+    outcomes = [stream.register(account) for stream, account in zip(streams, people, strict=False)]
+    # Nor does the stream that has used it make a second account.
+    outcomes.append(streams[0].register(newcomer()))
+    for stream in streams:
+        stream.socket.close()
+    print(outcomes)
+    assert outcomes == ["", "forbidden", "forbidden", "forbidden", "forbidden"]
+    assert browser.submit(shown, **typed(people[4])).status == 404
+    assert [can(account) for account in people] == [True, False, False, False, False]
+
+
+def test_who_may_make_an_account_is_told_that_a_name_is_taken(rosewood, invite, accounts):
+    """As XEP-0077 says; who may not make one learns nothing of names."""
+    gone = create(rosewood, "gone", DOMAIN)
+    rosewood.out(f"prosodyctl shell 'user:delete(\"{gone.jid}\")'")
+    for account in (accounts["alice"], gone):
+        with Stream() as stream:
+            assert stream.register(account) == stream.register(newcomer()) == "not-acceptable"
+            assert stream.ask("set", f"<preauth xmlns='urn:xmpp:pars:0' token='{invite()}'/>") == ""
+            assert stream.register(Account(account.jid, secrets.token_urlsafe(18))) == "conflict"
+            # It is still good for another one.
+            assert stream.register(newcomer()) == ""
+
+
+def test_no_app_sets_the_password_of_an_account_that_is_there(rosewood, accounts, can):
     alice = accounts["alice"]
-    user = alice.jid.split("@")[0]
-    token = lua(rosewood, f"return m.invites.create_account_reset({user!r}).token")
-    assert browser.open(token).status == 404
+    token = rosewood.out(f"xmpp-invite --reset {alice.jid}").partition("?t=")[2]
     thief = Account(alice.jid, secrets.token_urlsafe(18))
-    # As taken, or as looking like one that is: whichever is found first.
-    assert in_band(thief, token) in ("forbidden", "not-acceptable")
+    assert in_band(thief, token) == "forbidden"
     assert not can(thief)
     assert can(alice)
 
@@ -454,6 +483,79 @@ async def command(client, node: str) -> dict:
     fields = {field.get("var"): field.findtext(f"{data}value") for field in done.iter(f"{data}field")}
     print(client.boundjid.bare, node, fields)
     return fields
+
+
+RESET = "xmpp:prosody.im/mod_invites_adhoc#password-reset"
+
+
+async def reset_link(admin, jid: str) -> str:
+    """What the command for a new password answers: the link, or why there is none."""
+    begin = f"<command xmlns='{COMMANDS}' node='{RESET}' "
+    form = await admin.ask("set", begin + "action='execute'/>", DOMAIN)
+    done = await admin.ask(
+        "set",
+        f"{begin} sessionid='{form.get('sessionid')}' action='complete'><x xmlns='jabber:x:data' type='submit'>"
+        f"<field var='accountjid'><value>{jid}</value></field></x></command>",
+        DOMAIN,
+    )
+    fields = {field.get("var"): field.findtext("{jabber:x:data}value") for field in done.iter("{jabber:x:data}field")}
+    return fields.get("landing-url") or done.findtext(f"{{{COMMANDS}}}note")
+
+
+@pytest.mark.parametrize("lang", ["en", "de"])
+def test_an_administrator_hands_out_a_link_for_a_new_password(connect, chief, rosewood, internet, can, lang):
+    def run(coroutine):
+        return LOOP.run_until_complete(coroutine)
+
+    account = create(rosewood, "forgetful", DOMAIN)
+    online, admin = run(connect(account)), run(connect(chief))
+    link, other = (run(reset_link(admin, account.jid)) for _ in range(2))
+    browser = Browser(internet, f"--ipv4 --header 'Accept-Language: {lang}'")
+    shown = browser.ask(link)
+    heading = {"en": f"A new password for {account.jid}", "de": f"Ein neues Passwort für {account.jid}"}[lang]
+    assert (shown.status, shown.page.lang, shown.page.heading) == (200, lang, heading)
+    assert not [target for target in shown.page.links if target.startswith("xmpp:") and "register" in target]
+    changed, late = (Account(account.jid, secrets.token_urlsafe(18)) for _ in range(2))
+    # The rules are those of new accounts, and what is refused uses nothing up.
+    refused = browser.submit(shown, password="short", again="short")
+    assert (refused.status, list(refused.page.wrong)) == (422, ["form", "password"])
+    # Whatever name the browser sends, it is this account's.
+    done = browser.submit(shown, name="admin", password=changed.password, again=changed.password)
+    assert (done.status, account.jid in done.page.text) == (200, True)
+    run(asyncio.wait_for(online.disconnected, 10))
+    assert can(changed)
+    assert not can(account)
+    # Once; and the new password has ended the other link, too.
+    assert browser.submit(shown, password=late.password, again=late.password).status == 404
+    assert browser.ask(link).status == browser.ask(other).status == 404
+    assert not can(late)
+    assert changed.password not in rosewood.out("journalctl --no-pager --since=-10min --output=cat")
+
+
+def test_links_for_a_new_password_are_for_accounts_of_the_domain_that_can_log_in(
+    connect, chief, alice, accounts, rosewood, browser, can
+):
+    def run(coroutine):
+        return LOOP.run_until_complete(coroutine)
+
+    admin = run(connect(chief))
+    assert "no account" in run(reset_link(admin, newcomer().jid))
+    for other in (accounts["kim"].jid, DOMAIN, "nobody"):
+        assert "Write an account" in run(reset_link(admin, other))
+    with pytest.raises(Refused, match="forbidden"):
+        run(reset_link(alice, accounts["bob"].jid))
+    # It ends with the password, with the account, and after its time.
+    account, gone = create(rosewood, "careful", DOMAIN), create(rosewood, "gone", DOMAIN)
+    links = [rosewood.out(f"xmpp-invite --reset {jid}") for jid in (account.jid, gone.jid)]
+    assert [browser.ask(link).status for link in links] == [200, 200]
+    rosewood.out(f"prosodyctl shell 'user:delete(\"{gone.jid}\")'")
+    rosewood.out(f'prosodyctl shell \'user:password("{account.jid}", "{secrets.token_urlsafe(18)}")\'')
+    assert [browser.ask(link).status for link in links] == [404, 404]
+    user = account.jid.split("@")[0]
+    late = lua(rosewood, f"return m.invites.create_account_reset({user!r}, -1).landing_page")
+    assert browser.ask(late).status == 404
+    refused = rosewood.run(f"xmpp-invite --reset {gone.jid}")
+    assert (refused.rc, refused.stderr) == (1, f"xmpp-invite: {gone.jid}: There is no account of that name\n")
 
 
 def test_administrators_invite_by_a_command_and_others_only_as_contacts(connect, chief, alice, internet, can):
@@ -576,6 +678,35 @@ def test_apps_are_asked_the_same(opened, rosewood, can):
     rosewood.out(f"xmpp-registrations refuse {account.jid}")
     assert not can(account)
     assert account.jid not in rosewood.out("xmpp-registrations")
+
+
+def test_who_guesses_the_answer_is_stopped(opened, browser):
+    """As if each guess had been an account, in an app and on the page."""
+    with Stream() as stream:
+        assert stream.register(newcomer()) == "not-acceptable"
+        guesses = [stream.register(newcomer(), answer=f"red{number}") for number in range(6)]
+        assert guesses == ["not-acceptable"] * 5 + ["resource-constraint"]
+        assert stream.register(newcomer(), answer="green") == "resource-constraint"
+    shown = slowly(browser)
+    statuses = [browser.submit(shown, **typed(newcomer()), answer=f"red{number}").status for number in range(6)]
+    assert statuses == [422] * 5 + [429]
+    assert browser.submit(shown, **typed(newcomer()), **RIGHT).status == 429
+
+
+def test_no_more_wait_than_may_however_many_ask_at_once(opened, rosewood):
+    """Each has seen the form before the first of them is done."""
+    people, streams = [newcomer() for _ in range(5)], [Stream() for _ in range(5)]
+    for stream, account in zip(streams, people, strict=True):
+        stream.send_registration(account, answer="green")
+    outcomes = sorted(stream.condition() for stream in streams)
+    for stream in streams:
+        stream.socket.close()
+    waiting = rosewood.out("xmpp-registrations")
+    for account in people:
+        rosewood.run(f"xmpp-registrations refuse {account.jid}")
+    print(outcomes, waiting)
+    assert outcomes == ["", "", "", "resource-constraint", "resource-constraint"]
+    assert sum(account.jid in waiting for account in people) == 3
 
 
 def test_an_invitation_needs_neither(opened, browser, invite, can):

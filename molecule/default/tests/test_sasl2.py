@@ -9,92 +9,19 @@ import base64
 import hashlib
 import hmac
 import secrets
-import socket
-import ssl
 import time
 import uuid
 import xml.etree.ElementTree as ET
 from datetime import datetime
 
 import pytest
-from conftest import ADDRESS, CA, DOMAIN, RELEASE, Account, create
+from conftest import DOMAIN, RELEASE, Account, create
+from streams import SASL, SASL2, Stream
 
-SASL2 = "{urn:xmpp:sasl:2}"
 BIND2 = "{urn:xmpp:bind:0}"
-SASL = "{urn:ietf:params:xml:ns:xmpp-sasl}"
 SM = "{urn:xmpp:sm:3}"
 FAST = "{urn:xmpp:fast:0}"
 BINDINGS = "{urn:xmpp:sasl-cb:0}"
-
-
-class Stream:
-    """A stream by direct TLS, up to the login."""
-
-    def __init__(self, jid: str = ""):
-        connection = socket.create_connection((ADDRESS, 5223), 15)
-        self.socket = ssl.create_default_context(cafile=CA).wrap_socket(connection, server_hostname=DOMAIN)
-        self.parser = ET.XMLPullParser(["start", "end"])
-        self.depth = 0
-        self.send(
-            f"<?xml version='1.0'?><stream:stream to='{DOMAIN}' from='{jid}' version='1.0' xmlns='jabber:client' "
-            "xmlns:stream='http://etherx.jabber.org/streams'>"
-        )
-        self.features = self.receive()
-
-    def __enter__(self) -> Stream:
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.socket.close()
-
-    def send(self, xml: str) -> None:
-        self.socket.sendall(xml.encode())
-
-    def receive(self) -> ET.Element:
-        while True:
-            for event, element in self.parser.read_events():
-                self.depth += 1 if event == "start" else -1
-                if event == "end" and self.depth == 1:
-                    return element
-            self.parser.feed(self.socket.recv(65536))
-
-    def mechanisms(self) -> list[str]:
-        return sorted(mechanism.text for mechanism in self.features.iter(f"{SASL2}mechanism"))
-
-    def authenticate(self, mechanism: str, initial: str, inner: str = "") -> ET.Element:
-        self.send(
-            f"<authenticate xmlns='{SASL2[1:-1]}' mechanism='{mechanism}'><initial-response>{encode(initial)}"
-            f"</initial-response>{inner}</authenticate>"
-        )
-        return self.receive()
-
-    def scram(self, account, password: str | None = None, inner: str = "") -> tuple[ET.Element, dict[str, str]]:
-        """RFC 5802; the result is what the server says in the end, and what it offered."""
-        first = f"n={account.jid.split('@')[0]},r={secrets.token_urlsafe(18)}"
-        answer = self.authenticate("SCRAM-SHA-1", f"n,,{first}", inner)
-        if answer.tag == f"{SASL2}failure":
-            return answer, {}
-        challenge = base64.b64decode(answer.text).decode()
-        offer = dict(part.split("=", 1) for part in challenge.split(","))
-        salted = hashlib.pbkdf2_hmac(
-            "sha1", (password or account.password).encode(), base64.b64decode(offer["s"]), int(offer["i"])
-        )
-        last = f"c=biws,r={offer['r']}"
-        signed = f"{first},{challenge},{last}".encode()
-        key = hmac.digest(salted, b"Client Key", "sha1")
-        signature = hmac.digest(hashlib.sha1(key).digest(), signed, "sha1")
-        proof = base64.b64encode(bytes(a ^ b for a, b in zip(key, signature, strict=True))).decode()
-        self.send(f"<response xmlns='{SASL2[1:-1]}'>{encode(f'{last},p={proof}')}</response>")
-        verdict = self.receive()
-        if verdict.tag == f"{SASL2}success":
-            server = hmac.digest(hmac.digest(salted, b"Server Key", "sha1"), signed, "sha1")
-            proven = base64.b64decode(verdict.findtext(f"{SASL2}additional-data")).decode()
-            assert proven == "v=" + base64.b64encode(server).decode()
-        return verdict, offer
-
-
-def encode(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ def lua(script, *arguments):
     head = "".join(
         f"local {part} = assert(loadfile('{MODULE}/{part}.lib.lua'))()\n" for part in ("policy", "page", "captcha")
     )
+    head += f"local passwords = assert(loadfile('{MODULE.parent}/passwords.lib.lua'))()\n"
     head += "local given = {}; for i, text in ipairs(arg) do given[i] = load('return ' .. text)() end\n"
     done = subprocess.run(
         ["lua5.4", "-", *map(to_lua, arguments)], input=head + script, capture_output=True, text=True, check=True
@@ -87,6 +88,8 @@ def test_names(name, problem):
         ("nine-char", "password_short"),
         ("é" * 9, "password_short"),
         ("", "password_short"),
+        (" " * 12, "password_short"),
+        ("nine     char", "password_short"),
         (None, "password_form"),
         ("x" * 513, "password_form"),
         ("ten\tchars.", "password_form"),
@@ -96,7 +99,7 @@ def test_names(name, problem):
     ],
 )
 def test_passwords(password, problem):
-    assert lua("print((policy.problem_with_password(given[1], 'juliet', 10)))", password) == problem
+    assert lua("print((passwords.problem(given[1], 'juliet', 10)))", password) == problem
 
 
 @pytest.mark.parametrize(
@@ -163,6 +166,8 @@ PAGES = {
     "form": "page.form(given[1])",
     "question": "(function (data) data.uri, data.token = nil, nil; return page.form(data) end)(given[1])",
     "picture": "(function (data) data.uri, data.picture = nil, 'data:image/png;base64,AA=='; return page.form(data) end)(given[1])",
+    "reset": "(function (data) data.reset, data.fixed_name, data.uri, data.question, data.errors = 'juliet', 'juliet', nil, nil, {}; return page.form(data) end)(given[1])",
+    "reset done": "(function (data) data.reset = 'juliet'; return page.done(data) end)(given[1])",
     "done": "page.done(given[1])",
     "waits": "(function (data) data.waits = true; return page.done(data) end)(given[1])",
     "invite_only": "page.message(given[1], 'invite_only')",

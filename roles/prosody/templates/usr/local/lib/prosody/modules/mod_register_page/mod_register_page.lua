@@ -22,6 +22,7 @@
 --                              question (XEP-0158). Default: none
 --   register_captcha_lifetime  seconds that there are for that (default 600)
 --   register_captcha_per_hour  pictures that one address may see in an hour (default 60)
+--   register_reset_lifetime    seconds that a link for a new password is valid (default 86400)
 
 local lfs = require "lfs";
 local cache = require "util.cache";
@@ -30,6 +31,7 @@ local hashes = require "util.hashes";
 local http = require "util.http";
 local jid = require "util.jid";
 local dataforms = require "util.dataforms";
+local datetime = require "util.datetime";
 local net = require "util.net";
 local random = require "util.random";
 local st = require "util.stanza";
@@ -42,6 +44,7 @@ local adhoc = require "util.adhoc";
 local administrators = module:require "administrators";
 local captcha = module:require "captcha";
 local page = module:require "page";
+local passwords = module:require "passwords";
 local policy = module:require "policy";
 local waiting = module:require "waiting";
 
@@ -61,6 +64,7 @@ local most_waiting = module:get_option_number("register_most_waiting", 100);
 local pictures = module:get_option_string("register_captcha");
 local pictures_out = captcha.keeper(module:get_option_number("register_captcha_lifetime", 600), 1000);
 local pictures_per_hour = module:get_option_number("register_captcha_per_hour", 60);
+local reset_lifetime = module:get_option_number("register_reset_lifetime", 86400);
 local default_role = module:get_option_string("register_ibr_default_role", "prosody:registered");
 local contact_info = module:get_option("contact_info", {});
 
@@ -140,52 +144,133 @@ local function fixed_name(invite)
 	return invite.type == "register" and invite.uri and jid.node((invite.uri:match("^xmpp:([^?]+)"))) or nil;
 end
 
--- The rules for new accounts, after all other modules have had their say.
+-- The account whose password an invitation sets, where it is one for that.
+local function reset_name(invite) return invite.additional_data and invite.additional_data.allow_reset; end
+
+-- Returns the invitation that a visitor has shown, and the same as it is now. A stream keeps what it has shown, and others
+-- may have used it since.
+local function invite_of_event(event)
+	local shown = event.validated_invite or event.session and event.session.validated_invite;
+	return shown, shown and invites.get(shown.token);
+end
+
+local function address_of(event) return event.ip or event.session and event.session.ip; end
+
+local function refuse(event, kind, condition, key)
+	event.allowed = false;
+	event.problem = key;
+	event.error = errors.new { type = kind, condition = condition, text = page.texts.en[key]:format(minimum) };
+	event.error_type, event.error_condition, event.reason = kind, condition, event.error.text;
+	return true;
+end
+
+-- A wrong answer counts as an account that was made. None at all is no guess.
+local function problem_with_answer(question, answer, address)
+	if policy.is_right(question, answer) then return nil; end
+	return (answer or "") ~= "" and not may_make_another(address) and "throttled" or "answer_wrong";
+end
+
+-- Who may make an account, and which one, before all other modules: only who may make one learns which names are taken.
 module:hook("user-registering", function (event)
 	if not event.allowed then return; end
-	local function refuse(kind, condition, key)
-		event.allowed = false;
-		event.problem = key;
-		event.error = errors.new { type = kind, condition = condition, text = page.texts.en[key]:format(minimum) };
-		event.error_type, event.error_condition, event.reason = kind, condition, event.error.text;
-		return true;
-	end
-	local invite = event.validated_invite or event.session and event.session.validated_invite;
+	local shown, invite = invite_of_event(event);
 	local additional = event.additional or {};
 	local answer, letters = additional.answer, additional.ocr;
 	additional.answer, additional.ocr = nil, nil;
-	-- An invitation makes a new account: it is no way to one that is there.
-	if event.allow_reset then
-		event.allow_reset = nil;
-		return refuse("auth", "forbidden", "invalid_text");
+	if shown then
+		-- An invitation makes a new account: in-band it is no way to one that is there.
+		if not invite or reset_name(invite) then return refuse(event, "auth", "forbidden", "invalid_text"); end
+	elseif not is_open then
+		return; -- mod_invites_register refuses
+	elseif not event.answered then
+		local problem;
+		if pictures then
+			problem = problem_with_letters(event.session and event.session.register_captcha, letters, address_of(event));
+		else
+			problem = problem_with_answer(questions[1], answer, address_of(event));
+		end
+		if problem == "throttled" then return refuse(event, "wait", "resource-constraint", problem); end
+		if problem then return refuse(event, "modify", "not-acceptable", problem); end
 	end
 	local fixed = invite and fixed_name(invite);
-	if fixed and fixed ~= event.username then return refuse("modify", "not-acceptable", "name_taken"); end
+	if fixed and fixed ~= event.username then return refuse(event, "modify", "not-acceptable", "name_taken"); end
 	local problem = not fixed and policy.problem_with_name(event.username, reserved);
-	if problem then return refuse("modify", "not-acceptable", problem); end
-	local password = stringprep.saslprep(event.password or "");
-	problem = policy.problem_with_password(password, event.username, minimum);
-	if problem then return refuse("modify", "not-acceptable", problem); end
-	if not invite then
-		if not event.answered and not pictures and not policy.is_right(questions[1], answer) then
-			return refuse("modify", "not-acceptable", "answer_wrong");
-		end
-		if approval and #waiting.list() >= most_waiting then return refuse("wait", "resource-constraint", "queue_full"); end
+	if problem then return refuse(event, "modify", "not-acceptable", problem); end
+	local tombstones = prosody.hosts[host].modules.tombstones;
+	if usermanager.user_exists(event.username, host) or tombstones and tombstones.has_tombstone(event.username) then
+		return refuse(event, "cancel", "conflict", "name_taken");
 	end
-	if usermanager.user_exists(event.username, host) then return refuse("cancel", "conflict", "name_taken"); end
-	local address = event.ip or event.session and event.session.ip;
-	if pictures and not invite and not event.answered then
-		local id = event.session and event.session.register_captcha;
-		problem = problem_with_letters(id, letters, address);
-		-- It was for this one account.
-		pictures_out.drop(id);
-		if problem == "throttled" then return refuse("wait", "resource-constraint", problem); end
-		if problem then return refuse("modify", "not-acceptable", problem); end
+	problem = passwords.problem(stringprep.saslprep(event.password or ""), event.username, minimum);
+	if problem then return refuse(event, "modify", "not-acceptable", problem); end
+	if not invite and approval and #waiting.list() >= most_waiting then
+		return refuse(event, "wait", "resource-constraint", "queue_full");
 	end
-	if not may_make_another(address) then
-		return refuse("wait", "resource-constraint", "throttled");
+end, 100);
+
+-- What can be used once is used up before the account is made, after all other modules have had their say.
+module:hook("user-registering", function (event)
+	if not event.allowed then return; end
+	local shown, invite = invite_of_event(event);
+	if shown and not invite then return refuse(event, "auth", "forbidden", "invalid_text"); end
+	if not may_make_another(address_of(event)) then return refuse(event, "wait", "resource-constraint", "throttled"); end
+	if invite then
+		invite:use();
+	elseif pictures then
+		pictures_out.drop(event.letters or event.session and event.session.register_captcha);
 	end
 end, -100);
+
+-- Links for a new password end with the password that they replace, and with the account.
+local tokens = module:open_store("invite_token");
+local tokens_by_name = module:open_store("invite_token", "map");
+local function drop_resets(event)
+	if event.host ~= host then return; end
+	for token, invite in pairs(tokens:get(nil) or {}) do
+		if type(invite) == "table" and reset_name(invite) == event.username then tokens_by_name:set(nil, token, nil); end
+	end
+end
+module:hook_global("user-password-changed", drop_resets);
+module:hook_global("user-deleted", drop_resets);
+
+-- Makes a link by which the owner of an account sets a new password. Returns it, or nil and why not. Also for the shell.
+function create_reset(name) --luacheck: ignore 131/create_reset
+	if not usermanager.user_exists(name, host) then return nil, "There is no account of that name"; end
+	if waiting.is_shut(name) then return nil, "The account is disabled"; end
+	return invites.create_account_reset(name, reset_lifetime);
+end
+
+-- The command of mod_invites_adhoc, which Prosody 0.12 does not have, makes one for whatever is before the @, be it an account
+-- of this domain or not. It gets another handler.
+local reset_form = dataforms.new {
+	title = "Create a link for a new password";
+	{ name = "accountjid", type = "jid-single", required = true, label = "The account whose owner needs a new password" };
+};
+local reset_result = dataforms.new {
+	title = "Hand this link to the owner of the account only";
+	{ name = "url", var = "landing-url", label = "Page for the new password" };
+	{ name = "expire", label = "Valid until" };
+};
+local reset_command = adhoc.new_simple_form(reset_form, function (fields, problem)
+	local name, domain = jid.prepped_split(fields.accountjid);
+	if problem or not name or domain ~= host then
+		return { status = "completed", error = { message = "Write an account of " .. host } };
+	end
+	local invite, why = create_reset(name);
+	if not invite then return { status = "completed", error = { message = why } }; end
+	module:log("info", "A link for a new password of %s@%s was made by a command", name, host);
+	return { status = "completed", result = {
+		layout = reset_result, values = { url = invite.landing_page, expire = datetime.datetime(invite.expires) };
+	} };
+end);
+local reset_node, has_reset_command = "xmpp:prosody.im/mod_invites_adhoc#password-reset", false;
+module:depends("adhoc");
+module:depends("invites_adhoc");
+module:handle_items("adhoc-provider", function (event)
+	if event.item.node == reset_node then event.item.handler, has_reset_command = reset_command, true; end
+end, function () end);
+if not has_reset_command then
+	module:provides("adhoc", module:require("adhoc").new("Create password reset invite", reset_node, reset_command, "admin"));
+end
 
 -- Apps that ask for the form get it with a picture (XEP-0158, XEP-0221, XEP-0231), unless they have shown an invitation.
 if is_open and pictures then
@@ -244,7 +329,6 @@ end
 list_waiting = waiting.list; --luacheck: ignore 131/list_waiting
 
 if is_open then
-	module:depends("adhoc");
 	local form = dataforms.new {
 		title = "Decide on registrations";
 		instructions = "Approve of the accounts that you choose, or delete them. The others go on waiting.";
@@ -312,7 +396,12 @@ end
 
 local function invite_of(data)
 	local invite = data.token and invites.get(data.token);
-	if not invite or invite.additional_data and invite.additional_data.allow_reset then return nil; end
+	if not invite then return nil; end
+	data.invited, data.reset = true, reset_name(invite);
+	if data.reset then
+		data.fixed_name = data.reset;
+		return usermanager.user_exists(data.reset, host) and not waiting.is_shut(data.reset) and invite or nil;
+	end
 	data.uri, data.inviter, data.fixed_name = invite.uri, invite.inviter, fixed_name(invite);
 	return invite;
 end
@@ -325,7 +414,7 @@ local function show_form(event, status, data)
 			cookie_name .. "=" .. cookie .. "; Path=/register/; Max-Age=3600; Secure; HttpOnly; SameSite=Strict";
 	end
 	local number, captcha_id = 0, "";
-	if not data.uri then
+	if not data.invited then
 		if pictures and data.captcha_id and pictures_out.is_solved(data.captcha_id, os.time()) then
 			captcha_id = data.captcha_id;
 		elseif pictures then
@@ -366,10 +455,11 @@ local function check(event, given, data, name)
 	local question, age, captcha_id = question_of(given.form, cookie_of(event.request));
 	if not question then
 		wrong.form = "form_expired";
-	elseif not data.uri then
+	elseif not data.invited then
+		local unanswered = problem_with_answer(questions[question], given.answer, event.request.ip);
+		wrong[unanswered == "throttled" and "form" or "answer"] = unanswered;
 		-- No human is that fast.
 		if age < 2 then wrong.form = "too_fast"; end
-		if not policy.is_right(questions[question], given.answer) then wrong.answer = "answer_wrong"; end
 		if pictures then
 			local problem = problem_with_letters(captcha_id, given.letters, event.request.ip);
 			wrong[problem == "throttled" and "form" or "letters"] = problem;
@@ -378,10 +468,26 @@ local function check(event, given, data, name)
 	end
 	if given.website ~= "" then wrong.form = "refused"; end
 	if not data.fixed_name then wrong.name = policy.problem_with_name(name, reserved); end
-	if name and not wrong.name and usermanager.user_exists(name, host) then wrong.name = "name_taken"; end
-	wrong.password = policy.problem_with_password(stringprep.saslprep(given.password or ""), name, minimum);
+	if name and not data.reset and not wrong.name and usermanager.user_exists(name, host) then wrong.name = "name_taken"; end
+	wrong.password = passwords.problem(stringprep.saslprep(given.password or ""), name, minimum);
 	if given.password ~= given.again then wrong.again = "again_differs"; end
 	return wrong;
+end
+
+-- Sets the password that the link is for: it is used up before.
+local function set_password(event, given, data, invite)
+	invite:use();
+	local ok, problem = usermanager.set_password(data.reset, given.password, host);
+	if not ok then
+		module:log("error", "Could not set the password of %s: %s", data.reset, problem);
+		return answer(event, 500, page.message(data, "invalid"));
+	end
+	module:log("info", "Password of %s@%s set by a link", data.reset, host);
+	module:fire_event("user-password-reset", {
+		username = data.reset, host = host, source = module.name, validated_invite = invite, ip = event.request.ip;
+	});
+	data.jid, data.token, data.web_client = data.reset .. "@" .. host, nil, web_client;
+	return answer(event, 200, page.done(data));
 end
 
 local function submit(event)
@@ -393,11 +499,12 @@ local function submit(event)
 	local name = data.fixed_name or stringprep.nodeprep((given.name or ""):match("^%s*(.-)%s*$"), true);
 	data.values.name = given.name;
 	data.errors = check(event, given, data, name);
-	if next(data.errors) then return show_form(event, 422, data); end
+	if next(data.errors) then return show_form(event, data.errors.form == "throttled" and 429 or 422, data); end
+	if data.reset then return set_password(event, given, data, invite); end
 
 	local account = {
 		username = name, host = host, password = given.password, ip = request.ip, additional = {}, role = default_role;
-		validated_invite = invite, answered = not invite, allowed = true;
+		validated_invite = invite, answered = not invite, letters = data.captcha_id, allowed = true;
 	};
 	module:fire_event("user-registering", account);
 	if not account.allowed then
@@ -407,8 +514,6 @@ local function submit(event)
 		return show_form(event, (problem == "throttled" or problem == "queue_full") and 429 or 422, data);
 	end
 
-	-- The letters were for this one account.
-	if data.captcha_id then pictures_out.drop(data.captcha_id); end
 	local create = usermanager.create_user_with_role or usermanager.create_user;
 	local ok, problem = create(name, given.password, host, account.role);
 	if not ok then

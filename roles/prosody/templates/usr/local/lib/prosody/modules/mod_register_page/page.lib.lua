@@ -40,7 +40,7 @@ texts.en = {
 	name_reserved = "This name is reserved. Choose another.";
 	name_taken = "This name is not free. Choose another.";
 	password_form = "This password has characters that cannot be used, or too many.";
-	password_short = "This password is too short: it needs at least %s characters.";
+	password_short = "This password is too short: it needs at least %s characters, not counting spaces.";
 	password_name = "The password must not contain the name.";
 	again_differs = "These two passwords differ.";
 	form_expired = "The page was open too long, or your browser takes no cookies. Send it again.";
@@ -61,6 +61,11 @@ texts.en = {
 	invalid_text = "It was used already, is too old, or a part of the link is missing. Ask for a new one.";
 	insecure = "Not without encryption";
 	contact = "Administrators:";
+	reset = "A new password for %s";
+	reset_about = "The former password ends, and every app that is logged in has to be given the new one.";
+	reset_send = "Set the password";
+	reset_done = "The new password is set";
+	reset_done_text = "From now on it is that of";
 };
 
 texts.de = {
@@ -97,7 +102,7 @@ texts.de = {
 	name_reserved = "Dieser Name ist reserviert. Nimm einen anderen.";
 	name_taken = "Dieser Name ist nicht frei. Nimm einen anderen.";
 	password_form = "Dieses Passwort hat Zeichen, die nicht gehen, oder zu viele.";
-	password_short = "Dieses Passwort ist zu kurz: Es braucht mindestens %s Zeichen.";
+	password_short = "Dieses Passwort ist zu kurz: Es braucht mindestens %s Zeichen, Leerzeichen nicht gezählt.";
 	password_name = "Das Passwort darf den Namen nicht enthalten.";
 	again_differs = "Die beiden Passwörter sind verschieden.";
 	form_expired = "Die Seite war zu lange offen, oder dein Browser nimmt keine Cookies an. Sende sie noch einmal.";
@@ -118,6 +123,11 @@ texts.de = {
 	invalid_text = "Sie wurde schon benutzt, ist zu alt, oder vom Link fehlt ein Teil. Bitte um eine neue.";
 	insecure = "Nicht ohne Verschlüsselung";
 	contact = "Administratoren:";
+	reset = "Ein neues Passwort für %s";
+	reset_about = "Das bisherige Passwort gilt dann nicht mehr, und jede angemeldete App braucht das neue.";
+	reset_send = "Passwort setzen";
+	reset_done = "Das neue Passwort ist gesetzt";
+	reset_done_text = "Es gilt ab jetzt für";
 };
 
 local apps = {
@@ -205,8 +215,8 @@ local function app_list()
 end
 
 -- data: besides those of `render`, values and errors by field, form_token, minimum, of an invitation uri, inviter and
--- fixed_name, and without one question, approval, and
--- picture where letters are to be read.
+-- fixed_name, and without one question, approval, and picture where letters are to be read; of a link for a new password
+-- reset, the account's name.
 local function form(data)
 	local t = texts[data.lang];
 	local parts, focused = {}, false;
@@ -222,9 +232,10 @@ local function form(data)
 	end
 	local function add(template, given) table.insert(parts, fill(template, given or {})); end
 
-	local title = data.inviter and t.invited_by:format(data.inviter) or data.token and t.invited:format(data.domain)
+	local title = data.reset and t.reset:format(data.reset .. "@" .. data.domain)
+		or data.inviter and t.invited_by:format(data.inviter) or data.token and t.invited:format(data.domain)
 		or t.register;
-	add("<p>{about}</p>\n", { about = t.about:format(data.domain) });
+	add("<p>{about}</p>\n", { about = data.reset and t.reset_about or t.about:format(data.domain) });
 	if data.uri then
 		add("<h2>{app}</h2>\n<p>{app_first}</p>\n", t);
 		table.insert(parts, app_list());
@@ -271,7 +282,7 @@ local function form(data)
 		.. '<input id="website" name="website" tabindex="-1" autocomplete="off"></div>\n', t);
 	add('<input type="hidden" name="t" value="{token}"><input type="hidden" name="lang" value="{lang}">'
 		.. '<input type="hidden" name="form" value="{form_token}">\n', data);
-	add('<button type="submit">{send}</button>\n</form>\n', t);
+	add('<button type="submit">{send}</button>\n</form>\n', { send = data.reset and t.reset_send or t.send });
 	return render(data, title, table.concat(parts));
 end
 
@@ -283,8 +294,8 @@ local function done(data)
 			waits_text = t.waits_text, jid = data.jid, waits_more = t.waits_more;
 		}));
 	end
-	return render(data, t.done, fill("<p>{done_text} <strong>{jid}</strong></p>\n<p>{app_later}</p>\n", {
-		done_text = t.done_text, jid = data.jid, app_later = t.app_later;
+	return render(data, data.reset and t.reset_done or t.done, fill("<p>{done_text} <strong>{jid}</strong></p>\n<p>{app_later}</p>\n", {
+		done_text = data.reset and t.reset_done_text or t.done_text, jid = data.jid, app_later = t.app_later;
 	}) .. app_list() .. (data.web_client and fill('<p><a class="button" href="/chat/">{browser}</a></p>\n', t) or ""));
 end
 

@@ -2,7 +2,7 @@
 -- GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 -- SPDX-License-Identifier: GPL-3.0-or-later
 --
--- What new accounts may be called, how long passwords are, and which language a visitor reads.
+-- What new accounts may be called, which answers are right, and which language a visitor reads.
 
 -- Names that people trust, or that mail and certificates need (RFC 2142).
 local reserved = {
@@ -37,13 +37,6 @@ local function problem_with_name(name, names)
 	if names[skeleton(name)] or names[skeleton((name:gsub("[%d._-]+$", "")))] then return "name_reserved"; end
 end
 
--- password: prepared by saslprep, or nil where that was not possible.
-local function problem_with_password(password, name, minimum)
-	if not password or #password > 512 or password:find("%c") then return "password_form"; end
-	if select(2, password:gsub("[^\128-\191]", "")) < minimum then return "password_short"; end
-	if name and name ~= "" and password:lower():find(name, 1, true) then return "password_name"; end
-end
-
 local function plain(text) return (text:lower():gsub("^%s+", ""):gsub("%s+$", ""):gsub("%s+", " ")); end
 
 -- Whether a question is answered, whatever the case of ASCII letters and the spaces.
@@ -68,5 +61,5 @@ end
 
 return {
 	skeleton = skeleton, reserve = reserve, problem_with_name = problem_with_name,
-	problem_with_password = problem_with_password, is_right = is_right, language = language,
+	is_right = is_right, language = language,
 };

@@ -64,4 +64,4 @@ local function decide(name, approved)
 	return usermanager.delete_user(name, host);
 end
 
-return { list = list, add = add, decide = decide };
+return { list = list, add = add, decide = decide, is_shut = is_shut };
