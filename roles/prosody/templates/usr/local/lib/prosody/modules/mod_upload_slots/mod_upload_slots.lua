@@ -1,0 +1,111 @@
+-- Copyright (c) magicbroccoli contributors
+-- GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+-- SPDX-License-Identifier: GPL-3.0-or-later
+--
+-- Guards http_file_share (XEP-0363), which puts the requested content type and size into the header fields of downloads
+-- as they are, and counts a slot against the quotas for as long as a file, though it is never used.
+--
+-- Works on Prosody 0.12 and 13. Load it on the component. To be removed when Debian's Prosody does both itself.
+--   upload_slots_lifetime  seconds after which a slot without a file is forgotten (default 900); tokens are valid for 600
+
+local lfs = require "lfs";
+local st = require "util.stanza";
+local cache = require "util.cache";
+local array = require "util.array";
+local server = require "net.http.server";
+local url = require "socket.url";
+local dm = require "core.storagemanager".olddm;
+local request = module:require "request";
+
+local share = module:depends("http_file_share");
+local lifetime = module:get_option_number("upload_slots_lifetime", 900);
+local uploads = module:open_store("uploads", "archive");
+
+module:hook("iq-get/host/urn:xmpp:http:upload:0:request", function (event)
+	local condition, text = request.problem(event.stanza.tags[1].attr);
+	if not condition then return; end
+	event.origin.send(st.error_reply(event.stanza, "modify", condition, text));
+	return true;
+end, 10);
+
+-- Slots that were given before this module was there: their files are sent with a harmless type.
+local function check_headers(response)
+	local headers = response.headers;
+	if not request.is_media_type(headers.content_type or "") then
+		headers.content_type, headers.content_disposition = "application/octet-stream", "attachment";
+	end
+	if not tostring(headers.content_length):find("^%d+$") then headers.content_length = nil; end
+end
+local path = url.parse(module:http_url("file_share", "/file_share")).path:gsub("/?$", "/*");
+module:hook_object_event(server, "GET " .. module:get_option_string("http_host", module.host) .. path, function (event)
+	local response = event.response;
+	local send_file = response.send_file;
+	function response:send_file(file)
+		check_headers(self);
+		return send_file(self, file);
+	end
+end, 10);
+
+-- What an account has asked for within a day. http_file_share remembers its own sum, out of which nothing is ever taken.
+local sums = cache.new(1024);
+function share.get_daily_quota(account)
+	local since = os.time() - 86400;
+	local sum = sums:get(account);
+	if sum and sum.oldest > since then return sum.bytes; end
+	local slots, problem = uploads:find(nil, { with = account, start = since });
+	if not slots then return slots, problem; end
+	sum = { oldest = os.time(), bytes = 0 };
+	for _, slot, when in slots do
+		sum.bytes = sum.bytes + (tonumber(slot.attr.size) or 0);
+		sum.oldest = math.min(sum.oldest, when);
+	end
+	sums:set(account, sum);
+	return sum.bytes;
+end
+local may_upload = share.may_upload;
+function share.may_upload(account, name, size, ...)
+	local may, problem = may_upload(account, name, size, ...);
+	local sum = may and sums:get(account);
+	if sum then sum.bytes = sum.bytes + size; end
+	return may, problem;
+end
+
+-- The time until which slots have been looked at, and those whose files were just coming.
+local seen, coming = os.time() - 86400, {};
+
+local function is_unused(slot)
+	local file = dm.getpath(slot, module.host, "http_file_share", "bin");
+	if lfs.attributes(file, "mode") then return false; end
+	return not lfs.attributes(file .. "~", "mode"), true;
+end
+
+-- Also for the shell.
+function forget_unused() --luacheck: ignore 131/forget_unused
+	local until_when = os.time() - lifetime;
+	local unused, candidates = array(), coming;
+	coming = {};
+	for slot, info, when in assert(uploads:find(nil, { start = seen, ["end"] = until_when })) do
+		if when <= until_when then candidates[slot] = info.attr; end
+	end
+	seen = until_when;
+	for slot, attributes in pairs(candidates) do
+		local is, is_coming = is_unused(slot);
+		if is then unused:push(slot); elseif is_coming then coming[slot] = attributes; end
+	end
+	if not unused[1] then return 0; end
+	for _, slot in ipairs(unused) do
+		local ok, problem = uploads:delete(nil, { key = slot });
+		if not ok then module:log("error", "Cannot forget the unused slot %s: %s", slot, problem); end
+	end
+	sums:clear();
+	-- The sum of all accounts is http_file_share's own: it counts anew as it does each week.
+	for _, task in ipairs(module:get_host_items("task")) do
+		if task.name == "Calculate total storage usage" then task.run(task, os.time()); end
+	end
+	module:log("debug", "%d slots were not used and are forgotten", #unused);
+	return #unused;
+end
+module:add_timer(60, function ()
+	forget_unused();
+	return 60;
+end);
