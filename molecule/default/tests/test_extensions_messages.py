@@ -329,3 +329,53 @@ async def test_0288_one_connection_serves_both_directions(rosewood, bob, carol):
     print(found)
     # What goes out is the connection that came in.
     assert found.split() == ["incoming", "s2sin"]
+
+
+def stanza_ids(stanza: ET.Element) -> list[tuple[str, str]]:
+    return [(found.get("by"), found.get("id")) for found in stanza.iter("{urn:xmpp:sid:0}stanza-id")]
+
+
+async def test_0359_nobody_forges_the_ids_of_an_archive(alice, bob, carol, accounts, connect, rosewood):
+    """Whatever spelling of the account's address a sender names, and whichever way the message takes."""
+    account = create(rosewood, "archived", DOMAIN)
+    away = account.jid
+    other = await connect(accounts["bob"])
+    await other.plugin["xep_0280"].enable()
+    bare, (name, _, domain) = bob.boundjid.bare, bob.boundjid.bare.partition("@")
+    spellings = [bare, bare.upper(), bob.boundjid.full, f"{bare}.", f"{name}@{domain.title()}", f"{bare}/\u2003"]
+
+    def forged(*addresses: str) -> str:
+        return "".join(f"<stanza-id xmlns='urn:xmpp:sid:0' by='{address}' id='forged'/>" for address in addresses)
+
+    for sender in (alice, carol, bob):
+        for to in (bare, bob.boundjid.full):
+            value = text()
+            sender.say(to, body(value) + forged(*spellings, "room@elsewhere.test"))
+            for receiver in {bob, other} if to == bare else {bob}:
+                got = stanza_ids(await receiver.body(value))
+                print(sender.boundjid.bare, "to", to, "at", receiver.boundjid.resource, got)
+                assert ("room@elsewhere.test", "forged") in got
+                assert [found for found in got if found[1] == "forged"] == [("room@elsewhere.test", "forged")]
+                assert bare in {by for by, _ in got}
+    # A client of the sender's gets a carbon copy; so does a client of the receiver's.
+    value = text()
+    alice.say(bob.boundjid.full, body(value) + forged(*spellings))
+    copy = await other.take(lambda stanza: stanza.findtext(f".//{FORWARDED_BODY}") == value)
+    assert "forged" not in {found for _, found in stanza_ids(copy)}
+    # Who is away reads it later, from the offline store and from the archive.
+    value = text()
+    carol.say(away, body(value) + forged(away, away.upper(), f"{away}/phone"))
+    await carol.ping()
+    late = await connect(account)
+    assert "forged" not in {found for _, found in stanza_ids(await late.body(value))}
+    for client in (bob, late):
+        await client.ask(
+            "set",
+            "<query xmlns='urn:xmpp:mam:2'><set xmlns='http://jabber.org/protocol/rsm'><max>50</max>"
+            "<before/></set></query>",
+        )
+        kept = [stanza for stanza in client.inbox if stanza.find(f"{MAM}result") is not None]
+        archived = [found for stanza in kept for found in stanza_ids(stanza) if found[1] == "forged"]
+        print(client.boundjid.bare, len(kept), "archived:", archived)
+        assert kept
+        assert {by for by, _ in archived} <= {"room@elsewhere.test"}

@@ -192,6 +192,24 @@ async def test_0421_an_occupant_is_known_by_one_name_that_nobody_forges(room, al
     assert other not in ids
 
 
+async def test_0359_nobody_forges_the_ids_of_a_room(room, alice, bob, eve):
+    """In what is said to all, and to one."""
+    await join(alice, room, "alice")
+    forged = "".join(
+        f"<stanza-id xmlns='urn:xmpp:sid:0' by='{by}' id='forged'/>"
+        for by in (room, room.upper(), f"{room}/x", f"{room}.")
+    )
+    for to, kind in ((room, "groupchat"), (f"{room}/eve", "chat")):
+        value = text()
+        alice.say(to, f"<body>{value}</body>{forged}<x xmlns='{MUC}#user'/>", kind=kind)
+        message = await eve.body(value)
+        found = [(stanza_id.get("by"), stanza_id.get("id")) for stanza_id in message.iter(STANZA_ID)]
+        print(kind, found)
+        assert "forged" not in {stanza_id for _, stanza_id in found}
+        assert (room in {by for by, _ in found}) == (kind == "groupchat")
+    await leave(alice, room, "alice")
+
+
 async def test_0425_a_moderator_takes_a_message_back(room, bob, eve, carol):
     info = await bob.plugin["xep_0030"].get_info(jid=room)
     offered = {f for f in info["disco_info"]["features"] if "message-moderate" in f}
