@@ -8,9 +8,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+import shlex
 import xml.etree.ElementTree as ET
 
 import pytest
+import slixmpp
 from clients import CLIENT, Client, Refused, condition
 from conftest import DOMAIN, LOOP
 
@@ -19,6 +21,8 @@ MUC = "http://jabber.org/protocol/muc"
 USER = f"{{{MUC}#user}}"
 MAM = "{urn:xmpp:mam:2}"
 OCCUPANT = "{urn:xmpp:occupant-id:0}occupant-id"
+FORM = "{jabber:x:data}"
+A_HOUR = 30
 STANZA_ID = "{urn:xmpp:sid:0}stanza-id"
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -123,6 +127,96 @@ async def test_0045_a_moderator_kicks_and_an_owner_bans(room, alice, bob):
 async def test_0045_other_servers_users_make_no_rooms(carol):
     with pytest.raises(Refused, match="not-allowed|forbidden|item-not-found"):
         await join(carol, f"room-{text()}@{ROOMS}", "carol")
+
+
+async def exists(client: Client, name: str) -> bool:
+    try:
+        await client.plugin["xep_0030"].get_info(jid=name)
+    except slixmpp.exceptions.IqError as error:
+        assert error.condition == "item-not-found"
+        return False
+    return True
+
+
+CONFIGURE = f"<query xmlns='{MUC}#owner'><x xmlns='jabber:x:data' type='{{}}'>{{}}</x></query>"
+
+
+async def test_0045_a_new_room_goes_unless_it_is_configured(accounts, connect, alice, bob):
+    """Section 10.1.3: by leaving, by losing the connection, and by cancelling the form."""
+    name = f"new-{text()}@{ROOMS}"
+    await join(bob, name, "bob")
+    with pytest.raises(Refused, match="item-not-found"):
+        await join(alice, name, "alice")
+    await leave(bob, name, "bob")
+    assert not await exists(bob, name)
+
+    creator = await connect(accounts["bob"])
+    await join(creator, name, "bob")
+    await creator.logout()
+    assert not await exists(bob, name)
+
+    assert "201" in statuses(await join(bob, name, "bob"))
+    await bob.ask("set", CONFIGURE.format("cancel", ""), name)
+    gone = await bob.take(lambda s: s.get("from") == f"{name}/bob" and s.find(f"{USER}x/{USER}destroy") is not None)
+    assert gone.get("type") == "unavailable"
+    assert not await exists(bob, name)
+    # Another room may be made there at once.
+    assert "201" in statuses(await join(alice, name, "alice"))
+    await leave(alice, name, "alice")
+
+
+async def test_0045_a_configured_room_stays_and_a_later_form_may_be_cancelled(bob):
+    name = f"new-{text()}@{ROOMS}"
+    await join(bob, name, "bob")
+    form = await bob.ask("get", f"<query xmlns='{MUC}#owner'/>", name)
+    offered = {field.get("var"): field.findtext(f"{FORM}value") for field in form.iter(f"{FORM}field")}
+    print(offered)
+    assert offered["muc#roomconfig_persistentroom"] == "1"
+    await bob.ask("set", CONFIGURE.format("submit", ""), name)
+    await bob.ask("set", CONFIGURE.format("cancel", ""), name)
+    await leave(bob, name, "bob")
+    assert await exists(bob, name)
+    # The owner may want one that goes when all have left.
+    await join(bob, name, "bob")
+    temporary = f"<field var='FORM_TYPE'><value>{MUC}#roomconfig</value></field>"
+    temporary += "<field var='muc#roomconfig_persistentroom'><value>0</value></field>"
+    await bob.ask("set", CONFIGURE.format("submit", temporary), name)
+    await leave(bob, name, "bob")
+    assert not await exists(bob, name)
+
+
+async def test_a_room_that_nobody_uses_expires(rosewood, bob, eve):
+    """As if a year had gone by; a room with somebody in it stays."""
+    empty, full = (f"old-{text()}@{ROOMS}" for _ in range(2))
+    for name in (empty, full):
+        await join(bob, name, "bob")
+        await bob.ask("set", CONFIGURE.format("submit", ""), name)
+    await leave(bob, empty, "bob")
+
+    def expire(days: int) -> str:
+        lua = f"> return require'core.modulemanager'.get_module('{ROOMS}', 'room_lifecycle').expire(os.time() + {days} * 86400)"
+        return rosewood.out(f"prosodyctl shell {shlex.quote(lua)}")
+
+    print(expire(364))
+    assert await exists(bob, empty)
+    print(expire(366))
+    assert not await exists(bob, empty)
+    assert await exists(bob, full)
+    # There is no tombstone in the way.
+    assert "201" in statuses(await join(eve, empty, "eve"))
+    await leave(eve, empty, "eve")
+    await leave(bob, full, "bob")
+
+
+async def test_an_account_makes_a_few_rooms_an_hour(rosewood, connect, accounts):
+    flooder = await connect(accounts["flooder"])
+    made = 0
+    with pytest.raises(Refused, match="resource-constraint"):
+        while made < 60:
+            await join(flooder, f"many-{text()}@{ROOMS}", "flooder")
+            made += 1
+    print(f"{made} rooms, then no more")
+    assert made == A_HOUR
 
 
 async def test_0045_an_invitation_by_the_room(room, bob, alice):
