@@ -9,8 +9,8 @@ import secrets
 from xml.sax.saxutils import quoteattr
 
 import pytest
-from clients import CLIENT, Refused
-from conftest import COMPONENTS, DOMAIN, create
+from clients import CLIENT, Refused, condition
+from conftest import COMPONENTS, DOMAIN, DOMAINS, create
 
 ADDRESS = "http://jabber.org/protocol/address"
 LIMIT, COPIES_A_MINUTE = 25, 100
@@ -54,7 +54,8 @@ async def test_every_address_gets_one_copy(alice, bob, eve, carol):
         print(client.boundjid.bare, shown(copy))
         assert copy.get("from") == alice.boundjid.full
         assert copy.get("to") == client.boundjid.bare
-        assert shown(copy) == expected
+        own = [to(eve.boundjid.bare, "bcc", desc="bcc it is", delivered="true")] if client is eve else []
+        assert shown(copy) == expected + own
     for client in (bob, eve, carol):
         assert await client.count(text) == 0
 
@@ -103,17 +104,64 @@ async def test_presence_goes_to_strangers_and_their_leave_as_well(alice, bob):
         ([{"type": "noreply"}], "bad-request"),
         ([to(DOMAIN)], "bad-request"),
         ([], "bad-request"),
+        ([{"jid": "nobody@honest.test"}], "bad-request"),
+        ([to("nobody@honest.test", "To")], "bad-request"),
     ],
-    ids=["too many", "too many delivered", "no JID", "nothing", "URI", "noreply only", "the service itself", "none"],
+    ids=[
+        "too many",
+        "too many delivered",
+        "no JID",
+        "nothing",
+        "URI",
+        "noreply only",
+        "the service itself",
+        "none",
+        "no type",
+        "unknown type",
+    ],
 )
 async def test_what_is_wrong_is_refused_whole(alice, bob, given, refusal):
     text = secrets.token_hex(8)
+    # The addresses that are right get no copy either.
+    whole = refusal == "jid-malformed" or any(address.get("type") in (None, "To") for address in given)
     alice.say(
         DOMAIN,
-        addresses(*given, *([to(bob.boundjid.bare)] if refusal == "jid-malformed" else [])) + f"<body>{text}</body>",
+        addresses(*given, *([to(bob.boundjid.bare)] if whole else [])) + f"<body>{text}</body>",
     )
     assert await alice.error() == refusal
     assert await bob.count(text) == 0
+
+
+async def test_nobody_sees_a_blind_address_but_its_owner(alice, bob, eve, carol):
+    text = secrets.token_hex(8)
+    alice.say(
+        DOMAIN,
+        addresses(to(bob.boundjid.bare), to(eve.boundjid.bare, "bcc"), to(carol.boundjid.bare, "bcc"))
+        + f"<body>{text}</body>",
+    )
+    public = to(bob.boundjid.bare, delivered="true")
+    for client in (bob, eve, carol):
+        blind = [] if client is bob else [to(client.boundjid.bare, "bcc", delivered="true")]
+        assert shown(await client.body(text)) == [public, *blind]
+
+
+@pytest.mark.parametrize("service", [DOMAIN, DOMAIN.upper(), f"{DOMAIN}/x", DOMAINS[1]])
+async def test_an_address_of_this_host_does_not_fail_the_others(alice, bob, service):
+    """The server has what it would get; a copy that it can do nothing with comes back from that address alone."""
+    text = secrets.token_hex(8)
+    alice.inbox.clear()
+    alice.say(DOMAIN, addresses(to(service), to(bob.boundjid.bare)) + f"<body>{text}</body>")
+    assert shown(await bob.body(text)) == [to(service, delivered="true"), to(bob.boundjid.bare, delivered="true")]
+    await alice.ping()
+    errors = {
+        stanza.get("from"): condition(stanza.find(f"{CLIENT}error"))
+        for stanza in alice.inbox
+        if stanza.get("type") == "error"
+    }
+    print(errors)
+    assert DOMAIN not in errors
+    assert "forbidden" not in errors.values()
+    alice.inbox.clear()
 
 
 async def test_a_second_list_is_refused(alice, bob, eve):

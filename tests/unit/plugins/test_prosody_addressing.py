@@ -14,17 +14,22 @@ PLAN = Path(__file__).parents[3] / "roles/prosody/templates/usr/local/lib/prosod
 SCRIPT = r"""
 local plan = assert(loadfile(arg[1]))()
 local function prep(jid) return not jid:find("@.*@") and jid ~= "" and jid:lower() or nil end
-local recipients, shown, text = plan.copies(load("return " .. arg[2])(), tonumber(arg[3]), prep)
-if not recipients then print("refused", shown, text) return end
-for _, jid in ipairs(recipients) do print("to", jid) end
-for _, address in ipairs(shown) do
+local recipients, shown, blind = plan.copies(load("return " .. arg[2])(), tonumber(arg[3]), "x.test", prep)
+if not recipients then print("refused", shown, blind) return end
+local function show(key, address)
     local names = {}
     for name in pairs(address) do table.insert(names, name) end
     table.sort(names)
     for i, name in ipairs(names) do names[i] = name .. "=" .. address[name] end
-    print("shown", table.concat(names, " "))
+    print(key, table.concat(names, " "))
 end
+for _, jid in ipairs(recipients) do
+    print("to", jid)
+    if blind[jid] then show("only " .. jid, blind[jid]) end
+end
+for _, address in ipairs(shown) do show("shown", address) end
 """
+TYPES = "The type of an address is one of to, cc, bcc, replyto, replyroom, noreply and ofrom"
 
 
 def plan(given, limit=25):
@@ -76,7 +81,7 @@ def to(jid, kind="to", **others):
                 to("r@x.test", "replyroom"),
                 {"type": "noreply"},
                 {"type": "replyto", "uri": "mailto:a@x.test"},
-                {"type": "\N{SNOWMAN}", "jid": "z@x.test"},
+                to("a@x.test", "ofrom"),
             ],
             ["b@x.test"],
             [
@@ -84,7 +89,7 @@ def to(jid, kind="to", **others):
                 "jid=r@x.test type=replyroom",
                 "type=noreply",
                 "type=replyto uri=mailto:a@x.test",
-                "jid=z@x.test type=\N{SNOWMAN}",
+                "jid=a@x.test type=ofrom",
             ],
         ),
         (
@@ -120,13 +125,33 @@ def test_plan(given, recipients, shown):
             "An address of type 'cc' has no valid JID",
         ),
         ([], "bad-request", "Nobody is left to deliver to"),
-        ([{"jid": "a@x.test"}], "bad-request", "Nobody is left to deliver to"),
+        ([to("a@x.test"), {"jid": "b@x.test"}], "bad-request", TYPES),
+        ([to("a@x.test"), to("b@x.test", "\N{SNOWMAN}", delivered="true")], "bad-request", TYPES),
+        ([to("x.test")], "bad-request", "Nobody is left to deliver to"),
         ([to("a@x.test", "replyto")], "bad-request", "Nobody is left to deliver to"),
         ([to("a@x.test", delivered="true")], "bad-request", "Nobody is left to deliver to"),
     ],
 )
 def test_refusals(given, condition, text):
     assert plan(given) == [["refused", condition, text]]
+
+
+def test_a_blind_address_is_shown_to_its_owner_alone():
+    lines = plan([to("a@x.test"), to("B@x.test", "bcc", desc="b"), to("c@x.test", "bcc"), to("b@x.test", "bcc")])
+    assert [line for line in lines if line[0] != "to"] == [
+        ["only b@x.test", "delivered=true desc=b jid=B@x.test type=bcc"],
+        ["only c@x.test", "delivered=true jid=c@x.test type=bcc"],
+        ["shown", "delivered=true jid=a@x.test type=to"],
+    ]
+
+
+def test_the_service_itself_gets_no_copy():
+    lines = plan([to("X.test"), to("x.test", "bcc"), to("a@x.test")])
+    assert lines == [
+        ["to", "a@x.test"],
+        ["shown", "delivered=true jid=X.test type=to"],
+        ["shown", "delivered=true jid=a@x.test type=to"],
+    ]
 
 
 def test_the_limit_is_an_option():

@@ -37,6 +37,15 @@ local function is_multicast(stanza)
 	return stanza.attr.type ~= "error" and stanza:get_child("addresses", xmlns);
 end
 
+local function addresses_of(stanza)
+	local given, blocks = {}, 0;
+	for block in stanza:childtags("addresses", xmlns) do
+		blocks = blocks + 1;
+		for address in block:childtags("address", xmlns) do given[#given + 1] = address.attr; end
+	end
+	return given, blocks;
+end
+
 local function refuse(event, kind, condition, text)
 	event.origin.send(st.error_reply(event.stanza, kind, condition, text));
 	return true;
@@ -50,28 +59,24 @@ local function on_sent(event)
 		return refuse(event, "modify", "bad-request", "Subscriptions go to one address at a time");
 	end
 
-	local given, blocks = {}, 0;
-	for block in stanza:childtags("addresses", xmlns) do
-		blocks = blocks + 1;
-		for address in block:childtags("address", xmlns) do given[#given + 1] = address.attr; end
-	end
+	local given, blocks = addresses_of(stanza);
 	-- A second block would reach the next service as it is.
 	if blocks > 1 then return refuse(event, "modify", "bad-request", "More than one list of addresses"); end
 
-	local recipients, shown, text = plan.copies(given, limit, jid.prep);
-	if not recipients then return refuse(event, "modify", shown, text); end
+	local recipients, shown, blind = plan.copies(given, limit, module.host, jid.prep);
+	if not recipients then return refuse(event, "modify", shown, blind); end
 	local cost = plan.cost(#recipients, #tostring(stanza));
 	if cost > rate then return refuse(event, "modify", "not-acceptable", "Too large for so many addresses"); end
 	if not may_send(origin, cost) then
 		return refuse(event, "wait", "resource-constraint", "Too many copies; wait a minute");
 	end
 
-	local addresses = st.stanza("addresses", { xmlns = xmlns });
-	for _, attributes in ipairs(shown) do addresses:tag("address", attributes):up(); end
 	for _, recipient in ipairs(recipients) do
+		local addresses = st.stanza("addresses", { xmlns = xmlns });
+		for _, attributes in ipairs(shown) do addresses:tag("address", attributes):up(); end
+		if blind[recipient] then addresses:tag("address", blind[recipient]):up(); end
 		local copy = st.clone(stanza):maptags(function (tag)
-			if tag.name == "addresses" and tag.attr.xmlns == xmlns then return st.clone(addresses); end
-			return tag;
+			return tag.name == "addresses" and tag.attr.xmlns == xmlns and addresses or tag;
 		end);
 		copy.attr.to = recipient;
 		prosody.core_post_stanza(origin, copy, true);
@@ -79,9 +84,9 @@ local function on_sent(event)
 	return true;
 end
 
--- Everybody else.
+-- Everybody else. A copy that lists who has got one is an ordinary stanza.
 local function on_received(event)
-	if is_multicast(event.stanza) then
+	if is_multicast(event.stanza) and plan.is_pending((addresses_of(event.stanza))) then
 		return refuse(event, "auth", "forbidden", "Only users of this domain may send to several addresses");
 	end
 end
