@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
+import xml.etree.ElementTree as ET
 
 import pytest
 from clients import Refused
@@ -19,6 +20,8 @@ REGISTER = "jabber:iq:register"
 A_MINUTE, MOST = 10, 20
 # A name that nobody has from an earlier run.
 NAME = "Quirin" + "".join(secrets.choice("abcdef") for _ in range(8))
+NOTE = "{http://jabber.org/protocol/commands}note"
+CANCELLED = "<x xmlns='jabber:x:data' type='cancel'/>"
 RELOAD = f'prosodyctl shell \'module:reload("search", "{SEARCH}")\''
 
 
@@ -78,7 +81,7 @@ async def be_found(client, wanted: bool) -> str:
     session = offered["command"]["sessionid"]
     done = await commands.send_command(SEARCH, "listed", action="complete", sessionid=session, payload=submitted.xml)
     assert done["command"]["status"] == "completed"
-    return done["command"].xml.findtext("{http://jabber.org/protocol/commands}note")
+    return done["command"].xml.findtext(NOTE)
 
 
 async def registered(client) -> bool:
@@ -180,6 +183,25 @@ async def test_who_leaves_is_not_found(people, alice, bob, eve):
     assert list(await by_fields(alice, first=NAME)) == [bob.boundjid.bare]
 
 
+async def test_a_cancelled_form_changes_nothing(people, alice, bob):
+    """Whichever form it is, and whether its user is listed or not."""
+    for client, was in ((alice, False), (bob, True)):
+        assert await client.ask("set", f"<query xmlns='{REGISTER}'>{CANCELLED}</query>", SEARCH) is None
+        assert await registered(client) == was
+        commands = client.plugin["xep_0050"]
+        for payload in (ET.fromstring(CANCELLED), None):
+            offered = await commands.send_command(SEARCH, "listed")
+            done = await commands.send_command(
+                SEARCH, "listed", action="complete", sessionid=offered["command"]["sessionid"], payload=payload
+            )
+            print(done["command"]["status"], done["command"].xml.findtext(NOTE))
+            assert await registered(client) == was
+    with pytest.raises(Refused, match="bad-request"):
+        await alice.ask("set", f"<query xmlns='{REGISTER}'>{CANCELLED.replace('cancel', 'form')}</query>", SEARCH)
+    assert not await registered(alice)
+    assert await alice.ask("set", f"<query xmlns='jabber:iq:search'>{CANCELLED}</query>", SEARCH) is None
+
+
 async def test_the_list_outlives_a_restart_but_not_the_account(people, rosewood, connect, alice, bob):
     leaver = create(rosewood, "leaver", DOMAIN)
     client = await connect(leaver)
@@ -208,8 +230,15 @@ async def test_one_search_finds_a_few_and_a_minute_has_a_few(people, connect, ac
     rosewood.out(many("create"))
     try:
         flooder = await connect(accounts["flooder"])
-        found = await by_fields(flooder, nick="swarm")
-        assert len(found) == MOST
+        for payload in (legacy(nick="swarm"), form(nick="swarm")):
+            answer = await flooder.ask("set", payload, SEARCH)
+            found = [*answer.iter(f"{NS}item"), *answer.iter(f"{FORM}item")]
+            said = [text for tag in (NS, FORM) for text in [answer.findtext(f".//{tag}instructions")] if text]
+            assert len(found) == MOST
+            assert said
+            assert {"More people match" in text for text in said} == {True}
+        answer = await flooder.ask("set", legacy(nick="swarm-21"), SEARCH)
+        assert [len(answer.findall(f"{NS}item")), answer.find(f"{NS}instructions")] == [1, None]
         answers = []
         for _ in range(A_MINUTE + 5):
             try:

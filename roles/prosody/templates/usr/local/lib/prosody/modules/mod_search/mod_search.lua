@@ -107,11 +107,15 @@ local function is_there(username)
 		and (not usermanager.user_is_enabled or usermanager.user_is_enabled(username, host));
 end
 
+-- Returns those that are shown, and whether there may be more.
 local function find(wanted)
-	refresh(100);
-	local found = {};
+	local found, is_cut = {}, refresh(100) > 0;
 	for username, person in pairs(listed) do
 		if person and match.matches(person.prepared, wanted) and is_there(username) then
+			if #found >= max_results then
+				is_cut = true;
+				break;
+			end
 			local shown = person.shown;
 			found[#found + 1] = {
 				jid = username .. "@" .. host;
@@ -119,11 +123,10 @@ local function find(wanted)
 				last = shown.last and shown.last[1] or "";
 				nick = shown.nick[2] or shown.nick[1];
 			};
-			if #found >= max_results then break; end
 		end
 	end
 	table.sort(found, function (a, b) return a.jid < b.jid; end);
-	return found;
+	return found, is_cut;
 end
 
 local function is_ours(origin) return origin.type == "c2s" and origin.host == host; end
@@ -145,6 +148,7 @@ end
 
 local instructions = ("Fill in what you know. Each name needs at least %d characters; it is found by the beginnings of its "
 	.. "words. People are found here if they have asked for it."):format(min_length);
+local cut = "More people match than are shown here. Write more of a name, or fill in another field.";
 local form = dataforms.new {
 	title = "Search for people";
 	instructions = instructions;
@@ -169,7 +173,10 @@ module:hook("iq-set/host/" .. xmlns .. ":query", for_users(function (event)
 	local query = stanza.tags[1];
 	local submitted = query:get_child("x", xmlns_form);
 	local given = {};
-	if submitted then
+	if submitted and submitted.attr.type == "cancel" then
+		origin.send(st.reply(stanza));
+		return true;
+	elseif submitted then
 		given = form:data(submitted);
 	else
 		for _, name in ipairs { "first", "last", "nick", "email" } do given[name] = query:get_child_text(name); end
@@ -182,9 +189,12 @@ module:hook("iq-set/host/" .. xmlns .. ":query", for_users(function (event)
 	throttles:set(origin.username, its);
 	if not its:poll(1) then return refuse(event, "wait", "resource-constraint", "Too many searches; wait a minute"); end
 
+	local found, is_cut = find(wanted);
 	local reply = st.reply(stanza):query(xmlns);
+	if is_cut then reply:text_tag("instructions", cut); end
 	if submitted then
 		reply:tag("x", { xmlns = xmlns_form, type = "result" });
+		if is_cut then reply:text_tag("instructions", cut); end
 		reply:tag("field", { var = "FORM_TYPE", type = "hidden" }):text_tag("value", xmlns):up();
 		reply:tag("reported");
 		for _, column in ipairs(columns) do
@@ -192,7 +202,7 @@ module:hook("iq-set/host/" .. xmlns .. ":query", for_users(function (event)
 		end
 		reply:up();
 	end
-	for _, person in ipairs(find(wanted)) do
+	for _, person in ipairs(found) do
 		if submitted then
 			reply:tag("item");
 			for _, column in ipairs(columns) do
@@ -220,7 +230,14 @@ module:hook("iq-get/host/" .. xmlns_register .. ":query", for_users(function (ev
 end));
 
 module:hook("iq-set/host/" .. xmlns_register .. ":query", for_users(function (event)
-	local wanted = not event.stanza.tags[1]:get_child("remove");
+	local query = event.stanza.tags[1];
+	local submitted = query:get_child("x", xmlns_form);
+	if submitted and submitted.attr.type ~= "submit" then
+		if submitted.attr.type ~= "cancel" then return refuse(event, "modify", "bad-request", "The form is not submitted"); end
+		event.origin.send(st.reply(event.stanza));
+		return true;
+	end
+	local wanted = not query:get_child("remove");
 	if not set_listed(event.origin.username, wanted) then
 		return refuse(event, "wait", "internal-server-error", "It could not be stored");
 	end
@@ -238,17 +255,25 @@ local function user_of(data)
 	local username, its_host = data.from:match("^([^@/]+)@([^@/]+)");
 	return its_host == host and username or nil;
 end
-local command = adhoc.new_initial_data_form(command_form, function (data)
+local by_form = adhoc.new_initial_data_form(command_form, function (data)
 	return { listed = listed[user_of(data) or ""] ~= nil };
 end, function (fields, problem, data)
 	local username = user_of(data);
 	if not username then return { status = "completed", error = { message = "Only users of " .. host .. " have this" } }; end
-	if problem then return { status = "completed", error = { message = "The form is not valid" } }; end
+	if data.form.attr.type == "cancel" then return { status = "canceled" }; end
+	if problem or fields.listed == nil then return { status = "completed", error = { message = "The form is not valid" } }; end
 	if not set_listed(username, fields.listed) then
 		return { status = "completed", error = { message = "It could not be stored" } };
 	end
 	return { status = "completed", info = fields.listed and "Others find you now." or "Others do not find you." };
 end);
+-- util.adhoc reads the form of whoever completes the command, though there be none.
+local function command(self, data, state)
+	if state and not data.form and data.action ~= "cancel" then
+		return { status = "completed", error = { message = "The form is not valid" } };
+	end
+	return by_form(self, data, state);
+end
 
 module:depends("disco");
 module:depends("adhoc");
