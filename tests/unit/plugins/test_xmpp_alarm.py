@@ -5,6 +5,7 @@
 
 import io
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -272,6 +273,59 @@ def test_from_the_one_end_to_the_other(program, tmp_path, monkeypatch):
     assert subjects == ["Subject: rosewood.example.org: It burns", "Subject: rosewood.example.org: Over: It burns"]
     assert sum(note.startswith("what was given is no alarm") for note in program.notes) == 4
     assert json.loads(Path(program.STATE).read_text()) == {} and json.loads(Path(program.QUEUE).read_text()) == []
+
+
+def test_a_user_gives_and_ends_alarms_of_its_own_only(program, monkeypatch):
+    """Munin's user, should it be taken over, does not end AIDE's alarm, nor hide it among many."""
+    alarms, given, now = {"Files of the system have changed": {"last": 0}}, {}, 10**9
+
+    def objection(subject, over=False, unit=None, now=now):
+        return program.objection(alarm(subject, over=over, unit=unit), "munin", alarms, given, now)
+
+    for subject in ("Files of the system have changed", "munin", "munin:x", "Munin: x", " munin: x"):
+        assert "begins with 'munin: '" in objection(subject) and "begins with" in objection(subject, over=True)
+    assert "begins with" in objection("munin: x", unit="ssh.service")
+    assert objection("munin: Load") is None and objection("munin: Load", over=True) is None
+    alarms |= {f"munin: {number}": {} for number in range(program.MOST_OF_ONE)}
+    assert "50 alarms that are not over" in objection("munin: one more")
+    assert objection("munin: 7") is None and objection("munin: 7", over=True) is None
+    given["munin"] = [now] * program.MOST_AN_HOUR
+    assert "within an hour" in objection("munin: 7")
+    assert objection("munin: 7", now=now + 3600) is None
+
+
+def test_the_kernel_says_who_gives_an_alarm(program, monkeypatch, tmp_path):
+    """Another user connects to the socket itself, and names a subject of root's."""
+    told = []
+    monkeypatch.setattr(program, "IDLE", 1)
+    monkeypatch.setattr(program, "deliver", lambda _config, queue: told.extend(queue) or queue.clear() or [])
+    tmp_path.chmod(0o755)
+    for folder in tmp_path.parents[:-2]:
+        folder.chmod(0o755)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(program.SOCKET)
+        Path(program.SOCKET).chmod(0o666)
+        listener.listen()
+        service = threading.Thread(target=program.serve, args=(listener, CONFIG))
+        service.start()
+        program.give(alarm("Files of the system have changed"))
+        for over, subject in (
+            (True, "Files of the system have changed"),
+            (False, "ssh.service has failed"),
+            (False, "nobody: x"),
+        ):
+            if (child := os.fork()) == 0:
+                os.setgid(65534)
+                os.setuid(65534)
+                with socket.socket(socket.AF_UNIX) as connection:
+                    connection.connect(program.SOCKET)
+                    connection.sendall(json.dumps({"subject": subject, "over": over}).encode())
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+        service.join(timeout=20)
+    print(program.notes)
+    assert [item["subject"] for item in told] == ["Files of the system have changed", "nobody: x"]
+    assert sum("not taken of nobody" in line for line in program.notes) == 2
 
 
 def test_broken_files_are_begun_anew(program):
