@@ -33,7 +33,7 @@ options:
     default: []
   graphs:
     description:
-      - Graphs of the collection's own plugins that are drawn - V(prosody_c2s), V(prosody_s2s), V(prosody_stanzas),
+      - Graphs of the collection's own plugins that are drawn. Those with the same beginning are one plugin - V(prosody_c2s), V(prosody_s2s), V(prosody_stanzas),
         V(prosody_accounts), V(prosody_memory), V(prosody_disk), V(prosody_uptime), V(bind_queries), V(bind_answers),
         V(bind_keys), V(bind_signatures), V(nginx_requests), V(nginx_statuses), V(tls_days), V(updates_pending),
         V(updates_age), V(updates_window), V(backup_age), V(backup_size), V(status_failing), V(firewall_accepted), V(firewall_dropped),
@@ -64,6 +64,11 @@ _value:
       description: The names of all plugins, sorted.
       type: list
       elements: str
+    families:
+      description:
+        - The first part of the names of graphs of ours, to the rest of each name. One plugin answers for all of them, but for
+          V(prosody_disk), which has rights of its own.
+      type: dict
     files:
       description: The path of each link, to its C(state) and C(target).
       type: dict

@@ -26,6 +26,8 @@ GRAPHS = {
     "status_": ("failing",),
     "firewall_": ("accepted", "dropped", "outgoing"),
 }
+# A graph whose plugin has rights of its own; for all others of a family, one process answers.
+ALONE = ("prosody_disk",)
 PROGRAMS = {family + graph: OURS + family for family, graphs in GRAPHS.items() for graph in graphs}
 # What munin-node itself takes for the name of a plugin (Munin::Node::Service).
 NAME = re.compile(r"[-\w.:]+", re.ASCII)
@@ -58,14 +60,19 @@ def munin_pictures(graphs, hostname):
 
 
 def munin_links(plugins, interfaces=(), graphs=(), extra=None):
-    """Returns the names of the plugins, sorted, and their links as config_tree takes them."""
+    """Returns the names of the plugins, sorted, their links as config_tree takes them, and the graphs of each family."""
     targets = {name: DEBIAN + name for name in _names("plugins", plugins, "['cpu', 'load']")}
     for name in _names("interfaces", interfaces, "['eth0']"):
         targets["if_" + name] = DEBIAN + "if_"
     for graph in _names("graphs", graphs, "['prosody_c2s', 'tls_days']"):
         if graph not in PROGRAMS:
             raise ValueError(f"graphs: {graph!r} is not one of this host's graphs; {checks.nearest(graph, PROGRAMS)}")
-        targets[graph] = PROGRAMS[graph]
+    families = {family.rstrip("_"): [] for family in GRAPHS}
+    for graph in dict.fromkeys(graphs):
+        family, _, name = graph.partition("_")
+        if graph not in ALONE:
+            families[family].append(name)
+        targets[graph if graph in ALONE else family] = PROGRAMS[graph]
     extra = {} if extra is None else extra
     if not isinstance(extra, Mapping):
         raise ValueError(f"extra: {extra!r} is not a dictionary; write for example {{'ping_a': '/opt/munin/ping_'}}")
@@ -77,4 +84,9 @@ def munin_links(plugins, interfaces=(), graphs=(), extra=None):
             )
         targets[_name("extra", name)] = str(target)
     names = sorted(targets)
-    return {"names": names, "files": {LINKS + name: {"state": "link", "target": targets[name]} for name in names}}
+    families = {family: its for family, its in families.items() if its}
+    return {
+        "names": names,
+        "families": families,
+        "files": {LINKS + name: {"state": "link", "target": targets[name]} for name in names},
+    }

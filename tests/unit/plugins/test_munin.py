@@ -89,8 +89,8 @@ if arg[3] then module.unload() assert(not watch) end
 
 
 @pytest.fixture
-def plugin(monkeypatch):
-    return load_program(PLUGIN)
+def plugin(load):
+    return load("prosody_")
 
 
 def prosody(path, *more):
@@ -209,17 +209,20 @@ def test_munin_reads_the_markers():
 
 
 def test_links():
-    assert munin_links(["load", "cpu"], ["eth0"], ["prosody_c2s", "tls_days"], {"load": "/opt/load"}) == {
-        "names": ["cpu", "if_eth0", "load", "prosody_c2s", "tls_days"],
+    graphs = ["prosody_c2s", "prosody_disk", "tls_days", "prosody_uptime"]
+    assert munin_links(["load", "cpu"], ["eth0"], graphs, {"load": "/opt/load"}) == {
+        "names": ["cpu", "if_eth0", "load", "prosody", "prosody_disk", "tls"],
+        "families": {"prosody": ["c2s", "uptime"], "tls": ["days"]},
         "files": {
             "/etc/munin/plugins/cpu": {"state": "link", "target": "/usr/share/munin/plugins/cpu"},
             "/etc/munin/plugins/if_eth0": {"state": "link", "target": "/usr/share/munin/plugins/if_"},
             "/etc/munin/plugins/load": {"state": "link", "target": "/opt/load"},
-            "/etc/munin/plugins/prosody_c2s": {"state": "link", "target": "/usr/local/lib/munin/plugins/prosody_"},
-            "/etc/munin/plugins/tls_days": {"state": "link", "target": "/usr/local/lib/munin/plugins/tls_"},
+            "/etc/munin/plugins/prosody": {"state": "link", "target": "/usr/local/lib/munin/plugins/prosody_"},
+            "/etc/munin/plugins/prosody_disk": {"state": "link", "target": "/usr/local/lib/munin/plugins/prosody_"},
+            "/etc/munin/plugins/tls": {"state": "link", "target": "/usr/local/lib/munin/plugins/tls_"},
         },
     }
-    assert munin_links([]) == {"names": [], "files": {}}
+    assert munin_links([]) == {"names": [], "families": {}, "files": {}}
 
 
 NAMES = "write letters, digits, underscores, hyphens, dots and colons, not beginning with a dot"
@@ -486,6 +489,58 @@ def test_the_self_test(load, ask, tmp_path):
     assert set(found.values()) == {"U"} and "is too old" in said
 
 
+def test_one_process_speaks_for_a_family(load, tmp_path, capsys):
+    """munin-node asks every plugin for its configuration when it starts, and is not ready before."""
+    path = tmp_path / "host_counters"
+    path.write_text(COUNTERS)
+    plugin, environment = load("prosody_"), {"counters": str(path), "graphs": "c2s uptime"}
+    assert plugin.main("/etc/munin/plugins/prosody", ["config"], environment, 0) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("multigraph")] == [
+        "multigraph prosody_c2s",
+        "multigraph prosody_uptime",
+    ]
+    assert lines[0] == "multigraph prosody_c2s" and "uptime.label uptime" in lines
+    assert plugin.main("/etc/munin/plugins/prosody", [], environment, 87400) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[lines.index("multigraph prosody_uptime") :] == ["multigraph prosody_uptime", "uptime.value 1.0"]
+    assert plugin.main("prosody", [], {"counters": str(path), "graphs": "c2s x"}, 0) == 1
+
+
+def test_a_graph_that_fails_takes_no_other_along(load, tmp_path, capsys, monkeypatch):
+    from host_graphs import run
+
+    plugin = load("bind_")
+    monkeypatch.setattr(plugin, "statistics", lambda _environment: {"qtypes": {"A": 5}})
+    broken = tmp_path / "Kexample.org.+013+1.state"
+    broken.write_bytes(b"\xff")
+    environment = {"keys": str(tmp_path), "graphs": "keys queries signatures"}
+    for command in ("config", "fetch"):
+        assert run(plugin.GRAPHS, ["bind", command], environment) == 0
+        said = capsys.readouterr()
+        assert [line for line in said.out.splitlines() if "multigraph" in line] == ["multigraph bind_queries"]
+        assert "UnicodeDecodeError" in said.err
+
+
+@pytest.mark.parametrize(
+    "family", ["prosody_", "bind_", "tls_", "updates_", "nginx_", "status_", "backup_", "firewall_"]
+)
+def test_to_describe_a_graph_little_is_read(family):
+    """A slow machine takes half a second for a module such as ssl, and there are many graphs."""
+    program = PLUGIN.parent / family
+    code = (
+        f"import sys; sys.dont_write_bytecode = True; sys.path.insert(0, {str(PLUGIN.parent.parent)!r})\n"
+        f"import runpy; before = set(sys.modules); runpy.run_path({str(program)!r}, run_name='plugin')\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True)
+    found = set(done.stdout.split())
+    print(family, len(found), "modules")
+    assert not found & {"ssl", "socket", "urllib.request", "http.client", "asyncio", "email", "logging"}
+    assert program.read_text().startswith("#!/usr/bin/python3 -IS\n")
+    assert "subprocess" not in found or family == "firewall_"
+
+
 def test_what_is_not_there_has_no_levels(load, ask, capsys, tmp_path):
     """A host without backups or a self-test would be told daily of what it does not have."""
     from host_graphs import run
@@ -507,6 +562,7 @@ def test_the_firewall(load, ask, tmp_path, monkeypatch):
     assert ask(plugin, "firewall_dropped")[0] == {"web": "7", "rest": "7"}
     assert ask(plugin, "firewall_accepted")[0] == {"web": "7"}
     monkeypatch.setattr(plugin, "NFT", str(tmp_path / "none"))
+    plugin.asked.cache_clear()
     from host_graphs import run
 
     assert run(plugin.GRAPHS, ["firewall_dropped", "config"], {}) == 1

@@ -36,35 +36,52 @@ def said(error):
     return str(error) if isinstance(error, Unknown) else repr(error)
 
 
-def run(graphs, arguments, environment=os.environ):
-    """Answers munin: graphs are a name to its description, with fields(), and values() as functions of the environment."""
-    program, *rest = arguments
-    command = rest[0] if rest else "fetch"
-    if command == "autoconf":
-        print("yes")
-        return 0
-    if command == "suggest":
-        print("\n".join(graphs))
-        return 0
-    family, _, name = os.path.basename(program).partition("_")
-    if name not in graphs:
-        print(
-            f"{program}: {name!r} is no graph; link this plugin as {family}_ with one of {', '.join(graphs)}",
-            file=sys.stderr,
-        )
-        return 1
-    graph, values = graphs[name], {}
+def answer(program, graph, command, environment):
+    """Returns the lines of one graph, or None where there is nothing to say; the reason is in the node's log."""
     try:
         fields = graph["fields"](environment)
     except (Unknown, OSError, ValueError, KeyError) as error:
         print(f"{program}: {said(error)}", file=sys.stderr)
-        return 1
+        return None
     if command == "config":
-        print("\n".join(config(graph, fields)))
-        return 0
+        return config(graph, fields)
+    values = {}
     try:
         values = graph["values"](environment)
     except (Unknown, OSError, ValueError, KeyError, TypeError) as error:
         print(f"{program}: {said(error)}", file=sys.stderr)
-    print("\n".join(f"{item['name']}.value {shown(values.get(item['name']))}" for item in fields))
-    return 0
+    return [f"{item['name']}.value {shown(values.get(item['name']))}" for item in fields]
+
+
+def each(graphs, arguments, environment, ask):
+    """Answers munin for the graph of the program's name, or, by the name of the family alone, for those of env.graphs: then
+    one process speaks for all of them (multigraph)."""
+    program, *rest = arguments
+    command = rest[0] if rest else "fetch"
+    family, _, name = os.path.basename(program).partition("_")
+    names = [name] if name else environment.get("graphs", " ".join(graphs)).split()
+    done = 1
+    for graph in names:
+        if graph not in graphs:
+            print(
+                f"{program}: {graph!r} is no graph; link this plugin as {family}_ with one of {', '.join(graphs)}",
+                file=sys.stderr,
+            )
+            return 1
+        if (lines := ask(graph, command)) is not None:
+            print("\n".join(lines if name else [f"multigraph {family}_{graph}", *lines]))
+            done = 0
+    return done
+
+
+def run(graphs, arguments, environment=os.environ):
+    """Answers munin: graphs are a name to its description, with fields(), and values() as functions of the environment."""
+    if arguments[1:] == ["autoconf"]:
+        print("yes")
+        return 0
+    if arguments[1:] == ["suggest"]:
+        print("\n".join(graphs))
+        return 0
+    return each(
+        graphs, arguments, environment, lambda name, command: answer(arguments[0], graphs[name], command, environment)
+    )
