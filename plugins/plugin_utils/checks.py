@@ -938,6 +938,8 @@ FORMATS = {
     "prosody_c2s_stanza_limit": stanza_limit,
     "prosody_s2s_stanza_limit": stanza_limit,
     "prosody_login_timeout": positive,
+    "prosody_login_failures_per_address": positive,
+    "prosody_login_failures_per_account": positive,
     "prosody_sessions_per_account": positive,
     "prosody_strangers_messages": positive,
     "prosody_strangers_requests": positive,
