@@ -61,14 +61,18 @@ class ActionModule(ActionBase):
         # Only what is asked for is templated; the copy keeps the caller's own variables as they are.
         self._engine = self._templar.copy_with_new_env(available_variables=self._variables)
         self._errors, self._bad, self._unknown, self._checked = [], set(), [], 0
+        self._values = {}
 
         model = self._load_model(arguments["model"])
         for message in inventory.misspelt(self._variables, model):
             self._fail(message.partition(":")[0], message)
         self._check(model)
+        # Before the roles' defaults, so that what is derived from a wrong one repeats no error.
+        self._check_related()
         for role in self._roles.values():
             if role["wanted"]:
                 self._check(role["options"])
+        self._check_related()
         result.update(changed=False, checked=self._checked, unknown=sorted(set(self._unknown)), errors=self._errors)
         if self._errors:
             count = len(self._errors)
@@ -158,6 +162,17 @@ class ActionModule(ActionBase):
                 hidden = inventory.is_secret(option) and not message.startswith("this secret ")
                 self._fail(name, f"{name}: {HIDDEN if hidden else message}")
 
+    def _check_related(self):
+        """Holds variables against others, once all of them are right by themselves."""
+        for name, (others, check) in inventory.RELATED.items():
+            names = (name, *others)
+            if not self._values.keys() >= set(names) or name in self._bad:
+                continue
+            try:
+                check(*(self._values[one] for one in names))
+            except ValueError as error:
+                self._fail(name, f"{name}: {error}")
+
     def _wrong(self, name, option):
         """Returns what is wrong with a variable, or nothing."""
         try:
@@ -177,4 +192,5 @@ class ActionModule(ActionBase):
                 FORMATS[name](value)
             except ValueError as error:
                 return str(error)
+        self._values[name] = value
         return None

@@ -538,6 +538,11 @@ def waiting_days(value):
     return _whole_number(value, 1, 365, "is no count of days; write a number from 1 to 365, for example 7")
 
 
+def key_days(value):
+    """How long a zone-signing key is used, which BIND counts in days."""
+    return _whole_number(value, 1, 3650, "is no lifetime of a key; write days from 1 to 3650, for example 90")
+
+
 def percentage(value):
     """A share in percent."""
     return _whole_number(value, 0, 100, "is no percentage; write a number from 0 to 100, for example 15")
@@ -607,6 +612,73 @@ def key_name(value):
             "'transfer'"
         )
     return str(value)
+
+
+def tsig_keys(value):
+    """Names of TSIG keys and their secrets. No message shows one."""
+    if not isinstance(value, Mapping):
+        raise ValueError("this secret is not a dictionary; write for example {'ns2': '…'}, in a vault")
+    for name, secret in value.items():
+        try:
+            key_name(name)
+            if not tsig_secret(secret):
+                raise ValueError(
+                    "this secret is empty; write 32 random bytes, as `openssl rand -base64 32` prints them"
+                )
+        except ValueError as error:
+            raise ValueError(f"this secret has a wrong key {name!r}: {error}") from None
+    return {str(name): str(secret) for name, secret in value.items()}
+
+
+def _peers(value, what, keys):
+    """Name servers, each an address or a dictionary with one."""
+    if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
+        raise ValueError(f"{value!r} is not a list of {what}; write for example ['198.51.100.20']")
+    found = []
+    for item in value:
+        peer = item if isinstance(item, Mapping) else {"address": item}
+        for key in peer:
+            if key not in keys:
+                raise ValueError(f"{key!r} is not a key of {what}; {nearest(key, keys)}")
+        checked = {"address": ip_address(peer.get("address"))}
+        if checked["address"] in [other["address"] for other in found]:
+            raise ValueError(f"{checked['address']!r} is there twice; write it once")
+        if peer.get("key") is not None:
+            checked["key"] = or_empty(key_name)(peer["key"])
+        if peer.get("transfer_from") is not None:
+            if checked.get("key") != "":
+                raise ValueError(
+                    f"{checked['address']}: 'transfer_from' is for one without a key, which may transfer from anywhere with it; "
+                    "leave it out, or write 'key': ''"
+                )
+            networks = list_of(network, "networks", "['198.51.100.31']", empty=False)(peer["transfer_from"])
+            checked["transfer_from"] = [str(one).removesuffix("/32").removesuffix("/128") for one in networks]
+        found.append(checked)
+    return found
+
+
+def secondaries(value):
+    """Secondary name servers: who is told of changes, and by what it may transfer."""
+    return _peers(value, "secondaries", ("address", "key", "transfer_from"))
+
+
+def primaries(value):
+    """Primary name servers of a secondary."""
+    return _peers(value, "primaries", ("address", "key"))
+
+
+def listeners(version):
+    """Addresses of an IP version to listen on, or BIND's words for all and none."""
+
+    def check(value):
+        if value in ("any", "none"):
+            return str(value)
+        found = network(value)
+        if found.version != version:
+            raise ValueError(f"{value!r} is not IPv{version}; write an IPv{version} address, or 'any' or 'none'")
+        return str(found)
+
+    return list_of(check, "addresses", "['any']", empty=False)
 
 
 def repository(value):
@@ -920,8 +992,16 @@ FORMATS = {
     "certificates_tlsa_names": list_of(tlsa_name, "names", "['_5222._tcp.rosewood.example.org']"),
     "bind_ttl": ttl,
     "bind_nameservers": list_of(host_name, "name servers", "['ns1.example.org', 'ns2.example.org']", empty=False),
-    "bind_secondaries": list_of(ip_address, "addresses", "['198.51.100.20']"),
-    "bind_secondary_of": list_of(ip_address, "addresses", "['198.51.100.10']"),
+    "bind_allow_transfer": list_of(network, "networks", "['198.51.100.0/24']"),
+    "bind_certificate_accounts": file_path,
+    "bind_certificate_paths": list_of(file_path, "paths", "['/etc/ssl/xmpp/example.org/fullchain.pem']"),
+    "bind_certificate_roll": file_path,
+    "bind_listen_on": listeners(4),
+    "bind_listen_on_v6": listeners(6),
+    "bind_secondaries": secondaries,
+    "bind_secondary_of": primaries,
+    "bind_transfer_keys": tsig_keys,
+    "bind_zsk_lifetime_days": key_days,
     "bind_secondary_zones": list_of(zone_name, "zones", "['example.org']"),
     "bind_catalog": or_empty(domain_name),
     "bind_transfer_key_name": key_name,

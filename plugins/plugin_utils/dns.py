@@ -965,17 +965,3 @@ def dns_zone_files(zones, directory, certificates=None, group="bind"):
         }
         for zone in zones
     }
-
-
-def tsig_key(secret, name, needed_by=()):
-    """Returns BIND's statement of a key, or nothing."""
-    secret = checks.tsig_secret(secret)
-    name = checks.key_name(name)
-    if not secret:
-        if needed_by:
-            raise ValueError(
-                f"there is no secret, and {', '.join(map(str, needed_by))} must be asked with one; write 32 random bytes "
-                "in Base64, as `openssl rand -base64 32` prints them, the same on both ends"
-            )
-        return ""
-    return f'key "{name}" {{ algorithm hmac-sha256; secret "{secret}"; }};'

@@ -9,11 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks, dns_transfers
 
 _MARKUP = re.compile(r"\b[A-Z]+\(([^()]*)\)")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BY_TYPE = {"bool": "true", "int": "1", "float": "1.0", "list": "[]", "dict": "{}", "path": "'/etc/example'"}
+_KEYS = ("bind_transfer_keys", "bind_transfer_secret", "bind_transfer_key_name")
+# Checks of a variable that need others, too: name → (those others, check of the value and theirs).
+RELATED = {
+    "bind_secondaries": (_KEYS, lambda value, *keys: dns_transfers.dns_transfers(value, [], *keys)),
+    "bind_secondary_of": (_KEYS, lambda value, *keys: dns_transfers.dns_transfers([], value, *keys)),
+}
 
 
 def without_defaults(options):

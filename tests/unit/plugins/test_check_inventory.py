@@ -64,7 +64,13 @@ FILES = {
     "roles/dead/meta/argument_specs.yml": "argument_specs: {main: {options: {dead_value: {type: str}}}}",
     "roles/keys/meta/argument_specs.yml": """
         argument_specs: {main: {options: {keys_list: {type: list, elements: dict, options: {
-          key: {type: int, no_log: true}}}, bind_transfer_secret: {type: str, no_log: true}}}}
+          key: {type: int, no_log: true}}}, bind_transfer_secret: {type: str, no_log: true},
+          bind_transfer_keys: {type: dict, no_log: true}, bind_transfer_key_name: {type: str},
+          bind_secondaries: {type: list, elements: raw}, bind_secondary_of: {type: list, elements: raw}}}}
+        """,
+    "roles/keys/defaults/main.yml": """
+        {bind_transfer_secret: "", bind_transfer_keys: {}, bind_transfer_key_name: transfer, bind_secondaries: [],
+         bind_secondary_of: []}
         """,
 }
 GOOD = {
@@ -153,6 +159,29 @@ CASES = {
             "keys_list: its value is wrong, and not shown because it is secret",
             "bind_transfer_secret: this secret has 7 bytes, and HMAC-SHA256 needs 32 to 64 (RFC 8945); write 32 random bytes "
             "in Base64, as `openssl rand -base64 32` prints them, and keep them in a vault",
+        ],
+    ),
+    "related": (
+        {
+            **GOOD,
+            "bind_secondaries": ["198.51.100.20"],
+            "bind_secondary_of": [{"address": "198.51.100.10", "key": "a"}],
+        },
+        [
+            "bind_secondaries: there is no secret, and 198.51.100.20 must be asked with one; write 32 random bytes in Base64, as "
+            "`openssl rand -base64 32` prints them, the same on both ends, or {'address': …, 'key': ''} for one that knows no keys",
+            "bind_secondary_of: 198.51.100.10: there is no key 'a'; add it",
+        ],
+    ),
+    "related_keys": (
+        {
+            **GOOD,
+            "bind_secondaries": [{"address": "198.51.100.20", "key": "a"}],
+            "bind_transfer_keys": {"a": "hunter2hunter2hunter2hunter2hunter2hunter2="},
+        },
+        [
+            "bind_transfer_keys: this secret has a wrong key 'a': this secret is not Base64 (RFC 4648); write 32 random bytes in "
+            "Base64, as `openssl rand -base64 32` prints them, and keep them in a vault"
         ],
     ),
     "facts_missing": ({key: value for key, value in GOOD.items() if key != "xmpp_addresses"}, []),

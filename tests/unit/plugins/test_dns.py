@@ -14,7 +14,6 @@ from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_extra_zones impor
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_zone_file import dns_zone_file
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_zone_files import dns_zone_files
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_zones import dns_zones
-from ansible_collections.magicbroccoli.xmpp.plugins.filter.tsig_key import tsig_key
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.unreachable_names import unreachable_names
 
 PATH = "/etc/ssl/xmpp/fullchain.pem"
@@ -904,51 +903,6 @@ def test_caa_records_name_the_account(accounts, expected):
 def test_wrong_accounts(accounts, message):
     with pytest.raises(AnsibleFilterError, match="^dns_zone_file: .*" + re.escape(message)):
         dns_zone_file(zone(certificate_authorities=["letsencrypt.org"], certificates=[PATH]), {}, accounts)
-
-
-def secret(length):
-    return base64.b64encode(bytes(range(length))).decode()
-
-
-@pytest.mark.parametrize("length", [32, 33, 64])
-def test_a_key_for_transfers(length):
-    assert (
-        tsig_key(secret(length), "ns1-ns2.example.org", ["198.51.100.20"])
-        == f'key "ns1-ns2.example.org" {{ algorithm hmac-sha256; secret "{secret(length)}"; }};'
-    )
-
-
-def test_without_need_there_is_no_key():
-    assert tsig_key("", "transfer") == ""
-
-
-@pytest.mark.parametrize(
-    ("value", "name", "message"),
-    [
-        (
-            secret(31),
-            "transfer",
-            "this secret has 31 bytes, and HMAC-SHA256 needs 32 to 64 (RFC 8945); write 32 random",
-        ),
-        (secret(65), "transfer", "this secret has 65 bytes, and HMAC-SHA256 needs 32 to 64"),
-        (secret(32)[:-1], "transfer", "this secret is not Base64 (RFC 4648); write 32 random bytes in Base64, as"),
-        (secret(32) + '"; };', "transfer", "this secret is not Base64"),
-        (secret(32) + "\n", "transfer", "this secret is not Base64"),
-        ("ü" * 44, "transfer", "this secret is not Base64"),
-        (None, "transfer", "this secret is no text"),
-        (7, "transfer", "this secret is no text"),
-        ("", "transfer", "there is no secret, and 198.51.100.20 must be asked with one; write 32 random bytes"),
-        (secret(32), "", "'' is not a key's name: it is empty"),
-        (secret(32), 'a"b', "'a\"b' is not a key's name; write lower-case letters, digits and hyphens between dots"),
-        (secret(32), "a..b", "'a..b' is not a key's name"),
-        (secret(32), "A", "'A' is not a key's name"),
-        (secret(32), "a\n", "is not a key's name"),
-    ],
-)
-def test_wrong_keys_are_refused_and_not_shown(value, name, message):
-    with pytest.raises(AnsibleFilterError, match="^tsig_key: .*" + re.escape(message)) as raised:
-        tsig_key(value, name, ["198.51.100.20"])
-    assert not isinstance(value, str) or len(value) < 9 or value[:9] not in str(raised.value)
 
 
 def test_each_of_two_certificates_has_its_records():
