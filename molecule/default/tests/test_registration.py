@@ -626,6 +626,69 @@ def test_closed_is_closed(roles_with, browser, invite, accounts, rosewood, conne
     assert not can(kept)
 
 
+def rule_breakers(user: str) -> list[str]:
+    return ["", "a", " " * 12, "tab\tinside-it", f"{user}1234567890", "x" * 2000]
+
+
+def test_owners_change_the_password_by_the_rules(rosewood, connect, can):
+    account = create(rosewood, "changing", DOMAIN)
+    user = account.jid.split("@")[0]
+    member = LOOP.run_until_complete(connect(account))
+
+    def change(password: str) -> None:
+        body = f"<username>{user}</username><password>{password}</password>"
+        LOOP.run_until_complete(member.ask("set", f"<query xmlns='{REGISTER}'>{body}</query>", DOMAIN))
+
+    for password in rule_breakers(user):
+        with pytest.raises(Refused, match="not-acceptable"):
+            change(password)
+    assert can(account)
+    changed = Account(account.jid, secrets.token_urlsafe(18))
+    change(changed.password)
+    assert can(changed)
+    assert not can(account)
+
+
+async def by_command(admin, name: str, jid: str, password: str) -> str:
+    """What a command of administrators (XEP-0133) answers."""
+    begin = f"<command xmlns='{COMMANDS}' node='http://jabber.org/protocol/admin#{name}' "
+    form = await admin.ask("set", begin + "action='execute'/>", DOMAIN)
+    values = {"FORM_TYPE": "http://jabber.org/protocol/admin", "accountjid": jid}
+    values |= {"password": password, "password-verify": password}
+    inner = "".join(f"<field var='{key}'><value>{value}</value></field>" for key, value in values.items())
+    done = await admin.ask(
+        "set",
+        f"{begin} sessionid='{form.get('sessionid')}' action='complete'><x xmlns='jabber:x:data' type='submit'>{inner}</x>"
+        "</command>",
+        DOMAIN,
+    )
+    return done.findtext(f"{{{COMMANDS}}}note")
+
+
+def test_administrators_and_the_shell_set_passwords_by_the_rules(connect, chief, rosewood, can):
+    admin = LOOP.run_until_complete(connect(chief))
+
+    def command(name: str, jid: str, password: str) -> str:
+        answer = LOOP.run_until_complete(by_command(admin, name, jid, password))
+        print(name, answer)
+        return answer
+
+    account, new = create(rosewood, "commanded", DOMAIN), newcomer()
+    for jid, name in ((account.jid, "change-user-password"), (new.jid, "add-user")):
+        for password in rule_breakers(jid.split("@")[0])[1:]:
+            assert "assword " in command(name, jid, password)
+    for call, jid in (("password", account.jid), ("create", new.jid)):
+        done = rosewood.run(f"prosodyctl shell 'user:{call}({json.dumps(jid)}, {json.dumps('short')})'")
+        assert "too short" in done.stdout + done.stderr
+    assert can(account)
+    # Nothing is left of an account that could not be made.
+    assert new.jid.split("@")[0] not in rosewood.out(f"prosodyctl shell 'user:list(\"{DOMAIN}\")'")
+    changed = Account(account.jid, secrets.token_urlsafe(18))
+    assert "success" in command("change-user-password", account.jid, changed.password)
+    assert "success" in command("add-user", new.jid, new.password)
+    assert [can(changed), can(new), can(account)] == [True, True, False]
+
+
 QUESTION = {"en": "What colour is the <b>logo</b>?", "de": "Welche Farbe hat das Logo?", "answers": ["green", "grün"]}
 RIGHT = {"answer": " Green "}
 
