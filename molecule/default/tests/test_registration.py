@@ -271,7 +271,8 @@ def test_nothing_on_the_page_is_active_or_of_others(browser, invite):
     shown = browser.open(invite())
     assert {name: shown.headers.get(name) for name in HEADERS} == HEADERS
     cookie = shown.headers["set-cookie"]
-    assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/register/"} <= set(cookie.split("; "))
+    assert cookie.startswith("__Host-")
+    assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
     for tag, attributes in shown.page.tags:
         assert tag not in {"script", "style", "iframe", "object", "img", "base"}
         assert not [name for name in attributes if name == "style" or name.startswith("on")]

@@ -352,9 +352,10 @@ if is_open then
 	module:provides("adhoc", module:require("adhoc").new("Decide on registrations", "registrations", command, "admin"));
 end
 
--- A form is good for an hour, and in the browser that asked for it only: the cookie is not sent from other sites.
+-- A form is good for an hour, and in the browser that asked for it only: the cookie is not sent from other sites,
+-- and no other name of the domain can set it.
 local key = random.bytes(32);
-local cookie_name = "__Secure-register";
+local cookie_name = "__Host-register";
 local function sign(issued, question, captcha_id, cookie)
 	local signed = issued .. "." .. question .. "." .. captcha_id;
 	return signed .. "." .. hashes.hmac_sha256(key, signed .. "." .. cookie, true);
@@ -411,7 +412,7 @@ local function show_form(event, status, data)
 	if not cookie then
 		cookie = base64.encode(random.bytes(18)):gsub("+", "-"):gsub("/", "_");
 		event.response.headers.set_cookie =
-			cookie_name .. "=" .. cookie .. "; Path=/register/; Max-Age=3600; Secure; HttpOnly; SameSite=Strict";
+			cookie_name .. "=" .. cookie .. "; Path=/; Max-Age=3600; Secure; HttpOnly; SameSite=Strict";
 	end
 	local number, captcha_id = 0, "";
 	if not data.invited then
