@@ -144,6 +144,12 @@ def read_names(path):
     return sorted(name for name in set(names) if name and name[0] not in "+-#")
 
 
+def disk_size(root):
+    """The bytes of the file system that has /var/lib."""
+    found = os.statvfs(os.path.join(root, "var/lib"))
+    return found.f_blocks * found.f_frsize
+
+
 def host_state(check_mode, root="/", runner=run):
     """Reads the state of the host."""
     packages = parse_packages(runner(DPKG_QUERY))
@@ -157,5 +163,6 @@ def host_state(check_mode, root="/", runner=run):
         "users": read_names(os.path.join(root, "etc/passwd")),
         "groups": read_names(os.path.join(root, "etc/group")),
         "check_mode": bool(check_mode),
+        "disk_size": disk_size(root),
         "apt": "python3-apt" in packages and os.path.exists(os.path.join(root, "usr/bin/python3")),
     }

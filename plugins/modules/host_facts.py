@@ -15,7 +15,8 @@ version_added: 1.0.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:
-  - Returns the installed packages, the state of all systemd units, the users and the groups of a Debian host.
+  - Returns the installed packages, the state of all systemd units, the users, the groups and the size of the disk of a
+    Debian host.
   - Run once at the start of a play, it lets package and service tasks be skipped where nothing is to do, by the
     tests P(magicbroccoli.xmpp.missing_on#test) and P(magicbroccoli.xmpp.stopped_on#test).
   - It has no options, changes nothing and takes about a tenth of a second on the host.
@@ -91,6 +92,11 @@ ansible_facts:
           type: list
           elements: str
           sample: ["root", "ssl-cert"]
+        disk_size:
+          description: The bytes of the file system that has C(/var/lib), used or not.
+          returned: success
+          type: int
+          sample: 21474836480
         check_mode:
           description: Whether the module ran in check mode.
           returned: success

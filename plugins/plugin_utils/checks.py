@@ -1026,6 +1026,8 @@ FORMATS = {
     "prosody_room_blocklists": list_of(pubsub_node, "blocklists", "['rtbl.example.org/muc_bans_sha256']"),
     "prosody_inactive_days": days,
     "prosody_room_expire_days": days,
+    "prosody_account_disk_percent": percentage,
+    "prosody_upload_disk_percent": percentage,
     "prosody_inactive_warning_days": positive,
     "prosody_turn_host": domain_name,
     "prosody_turn_secret": file_path,

@@ -57,6 +57,7 @@ def recorded(command):
 @pytest.fixture
 def root(tmp_path):
     for directory in (
+        "var/lib",
         "etc/systemd/system/multi-user.target.wants",
         "run/systemd/system",
         "usr/bin",
@@ -144,6 +145,11 @@ def test_users_groups_and_modes(root):
     found = reader.host_state(True, str(root), recorded)
     assert (found["users"], found["groups"]) == (["prosody", "root"], ["root", "ssl-cert"])
     assert (found["check_mode"], found["apt"]) == (True, True)
+
+
+def test_the_disk_is_that_of_var_lib(root):
+    found = reader.host_state(False, str(root), recorded)["disk_size"]
+    assert found == shutil.disk_usage(root / "var/lib").total > 0
 
 
 def test_apt_needs_the_hosts_python_and_its_binding(root):

@@ -120,6 +120,27 @@ def test_disks(program, monkeypatch, free, inodes, level, said):
     assert outcome(program, program.check_disk, "/") == (level, said)
 
 
+@pytest.mark.parametrize(
+    ("hours", "before", "level", "said"),
+    [
+        (4, 64, "fails", "50 % of its space are free, and it is full in 14 hours if it goes on like this"),
+        (23, 60, "ok", "50 % of its space are free"),
+        # A few packages, and a sample of just now, say nothing.
+        (4, 54, "ok", "50 % of its space are free"),
+        (2, 90, "ok", "50 % of its space are free"),
+        (4, 40, "ok", "50 % of its space are free"),
+    ],
+)
+def test_a_disk_that_fills_is_told_of_long_before(program, monkeypatch, hours, before, level, said):
+    shape = [1, 1, 100, before, before, 100, 60, 60, 0, 255]
+    monkeypatch.setattr(program.os, "statvfs", lambda _path: os.statvfs_result(shape))
+    now = time.time()
+    program.record([], now - hours * 3600 - 86400, ["/"])
+    program.record([], now - hours * 3600, ["/"])
+    shape[3] = shape[4] = 50
+    assert outcome(program, program.check_disk, "/") == (level, said)
+
+
 def test_states(program, tmp_path):
     path = tmp_path / "state.json"
     state = {"name": "backup", "path": str(path), "key": "last_success", "hours": 50, "do": "x"}

@@ -11,10 +11,13 @@
 local lfs = require "lfs";
 local st = require "util.stanza";
 local cache = require "util.cache";
+local errors = require "util.error";
+local jid = require "util.jid";
 local array = require "util.array";
 local server = require "net.http.server";
 local url = require "socket.url";
 local dm = require "core.storagemanager".olddm;
+local modulemanager = require "core.modulemanager";
 local request = module:require "request";
 
 local share = module:depends("http_file_share");
@@ -46,28 +49,54 @@ module:hook_object_event(server, "GET " .. module:get_option_string("http_host",
 	end
 end, 10);
 
--- What an account has asked for within a day. http_file_share remembers its own sum, out of which nothing is ever taken.
-local sums = cache.new(1024);
-function share.get_daily_quota(account)
-	local since = os.time() - 86400;
+-- What an account has asked for: within a day, and in all, by blocks of the file system. http_file_share remembers its own sum
+-- of a day, out of which nothing is ever taken.
+local sums = cache.new(10000);
+local function blocks(size) return math.ceil(size / 4096) * 4096 + 4096; end
+
+local function sum_of(account)
+	local now = os.time();
 	local sum = sums:get(account);
-	if sum and sum.oldest > since then return sum.bytes; end
-	local slots, problem = uploads:find(nil, { with = account, start = since });
-	if not slots then return slots, problem; end
-	sum = { oldest = os.time(), bytes = 0 };
+	if sum and sum.oldest > now - 86400 and sum.counted > now - 86400 then return sum; end
+	local slots, problem = uploads:find(nil, { with = account });
+	if not slots then return nil, problem; end
+	sum = { oldest = now, counted = now, day = 0, all = 0 };
 	for _, slot, when in slots do
-		sum.bytes = sum.bytes + (tonumber(slot.attr.size) or 0);
-		sum.oldest = math.min(sum.oldest, when);
+		local size = tonumber(slot.attr.size) or 0;
+		sum.all = sum.all + blocks(size);
+		if when > now - 86400 then
+			sum.day = sum.day + size;
+			sum.oldest = math.min(sum.oldest, when);
+		end
 	end
 	sums:set(account, sum);
-	return sum.bytes;
+	return sum;
 end
+
+function share.get_daily_quota(account)
+	local sum, problem = sum_of(account);
+	return sum and sum.day, problem;
+end
+
+-- For storage_share.
+function stored(account) --luacheck: ignore 131/stored
+	local sum = sum_of(account);
+	return sum and sum.all or 0;
+end
+
 local may_upload = share.may_upload;
 function share.may_upload(account, name, size, ...)
 	local may, problem = may_upload(account, name, size, ...);
-	local sum = may and sums:get(account);
-	if sum then sum.bytes = sum.bytes + size; end
-	return may, problem;
+	if not may then return may, problem; end
+	local username, host = jid.split(account);
+	local storage = prosody.hosts[host] and modulemanager.get_module(host, "storage_share");
+	if storage then
+		local exceeds, text = storage.exceeds(username, blocks(size));
+		if exceeds then return false, errors.new({ type = "wait", condition = "resource-constraint", text = text }); end
+	end
+	local sum = sum_of(account);
+	if sum then sum.day, sum.all = sum.day + size, sum.all + blocks(size); end
+	return true;
 end
 
 -- The time until which slots have been looked at, and those whose files were just coming.
@@ -84,20 +113,24 @@ function forget_unused() --luacheck: ignore 131/forget_unused
 	local until_when = os.time() - lifetime;
 	local unused, candidates = array(), coming;
 	coming = {};
-	for slot, info, when in assert(uploads:find(nil, { start = seen, ["end"] = until_when })) do
-		if when <= until_when then candidates[slot] = info.attr; end
+	for slot, _, when, account in assert(uploads:find(nil, { start = seen, ["end"] = until_when })) do
+		if when <= until_when then candidates[slot] = account; end
 	end
 	seen = until_when;
-	for slot, attributes in pairs(candidates) do
+	for slot, account in pairs(candidates) do
 		local is, is_coming = is_unused(slot);
-		if is then unused:push(slot); elseif is_coming then coming[slot] = attributes; end
+		if is then
+			unused:push(slot);
+			sums:set(account, nil);
+		elseif is_coming then
+			coming[slot] = account;
+		end
 	end
 	if not unused[1] then return 0; end
 	for _, slot in ipairs(unused) do
 		local ok, problem = uploads:delete(nil, { key = slot });
 		if not ok then module:log("error", "Cannot forget the unused slot %s: %s", slot, problem); end
 	end
-	sums:clear();
 	-- The sum of all accounts is http_file_share's own: it counts anew as it does each week.
 	for _, task in ipairs(module:get_host_items("task")) do
 		if task.name == "Calculate total storage usage" then task.run(task, os.time()); end
