@@ -339,6 +339,10 @@ async def test_0359_nobody_forges_the_ids_of_an_archive(alice, bob, carol, accou
     """Whatever spelling of the account's address a sender names, and whichever way the message takes."""
     account = create(rosewood, "archived", DOMAIN)
     away = account.jid
+    # The limits for strangers are others.
+    for client in (bob, absent := await connect(account)):
+        await client.ask("set", f"<query xmlns='jabber:iq:roster'><item jid='{carol.boundjid.bare}'/></query>")
+    await absent.logout()
     other = await connect(accounts["bob"])
     await other.plugin["xep_0280"].enable()
     bare, (name, _, domain) = bob.boundjid.bare, bob.boundjid.bare.partition("@")
