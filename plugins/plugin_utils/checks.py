@@ -1024,6 +1024,7 @@ FORMATS = {
     "prosody_strangers_messages": positive,
     "prosody_strangers_requests": positive,
     "prosody_room_blocklists": list_of(pubsub_node, "blocklists", "['rtbl.example.org/muc_bans_sha256']"),
+    "prosody_deletion_grace_days": days,
     "prosody_inactive_days": days,
     "prosody_room_expire_days": days,
     "prosody_account_disk_percent": percentage,

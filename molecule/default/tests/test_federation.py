@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import pytest
+from clients import Refused
+from conftest import COMPONENTS, DOMAIN
 
 
 @pytest.mark.parametrize(
@@ -37,3 +39,17 @@ def test_self_signed_server_is_refused(rosewood, accounts, client, sender, recei
     print(journal)
     assert "selfsigned.test" in journal
     assert "certificate" in journal
+
+
+@pytest.mark.parametrize("namespace", ["jabber:iq:version", "jabber:iq:last"])
+async def test_nobody_is_told_what_runs_here_and_since_when(alice, carol, namespace):
+    """It would say which holes are open, and whether the last repair is in use."""
+    told = []
+    for asker in (alice, carol):
+        for name in (DOMAIN, *(name for name in COMPONENTS if name.endswith(DOMAIN))):
+            try:
+                await asker.ask("get", f"<query xmlns='{namespace}'/>", name)
+                told.append((asker.boundjid.bare, name))
+            except Refused as refusal:
+                print(asker.boundjid.bare, name, refusal)
+    assert told == []

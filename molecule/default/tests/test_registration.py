@@ -690,6 +690,109 @@ def test_administrators_and_the_shell_set_passwords_by_the_rules(connect, chief,
     assert [can(changed), can(new), can(account)] == [True, True, False]
 
 
+def leaves(member) -> None:
+    """Delete the account, as apps do (XEP-0077): the answer comes, and the session ends."""
+    ended = member.disconnected
+    LOOP.run_until_complete(member.ask("set", f"<query xmlns='{REGISTER}'><remove/></query>", DOMAIN))
+    LOOP.run_until_complete(asyncio.wait_for(ended, 10))
+
+
+def test_who_leaves_can_come_back_for_some_days_and_then_nothing_is_left(
+    rosewood, internet, connect, chief, invite, alice, can
+):
+    def run(coroutine):
+        return LOOP.run_until_complete(coroutine)
+
+    account = create(rosewood, "leaving", DOMAIN)
+    user = account.jid.split("@")[0]
+    member = run(connect(account))
+    member.send_presence_subscription(pto=alice.boundjid.bare)
+    run(alice.take(lambda stanza: stanza.get("type") == "subscribe" and stanza.get("from") == account.jid))
+    size = 5000 + secrets.randbelow(100000)
+    internet.out(f"head -c {size} /dev/urandom > /tmp/leaving.bin")
+    internet.out(
+        f"go-sendxmpp --suppress-root-warning --http-upload /tmp/leaving.bin --username {account.jid} "
+        f"--password {shlex.quote(account.password)} {account.jid} >/dev/null"
+    )
+    path = rosewood.out(f"find /var/lib/prosody -path '*http_file_share*' -size {size}c")
+    assert path
+
+    def taken() -> str:
+        with Stream() as stream:
+            assert stream.ask("set", f"<preauth xmlns='urn:xmpp:pars:0' token='{invite()}'/>") == ""
+            return stream.register(Account(account.jid, secrets.token_urlsafe(18)))
+
+    leaves(member)
+    assert not can(account)
+    assert taken() == "conflict"
+    assert account.jid in rosewood.out("xmpp-deleted")
+    assert rosewood.out(f"xmpp-deleted restore {account.jid}") == f"{account.jid}: restored"
+    member = run(connect(account))
+    roster = run(member.ask("get", "<query xmlns='jabber:iq:roster'/>"))
+    assert [item.get("jid") for item in roster] == [alice.boundjid.bare]
+    assert rosewood.run(f"test -e {path}").rc == 0
+
+    # By the command of administrators, too.
+    leaves(member)
+    admin = run(connect(chief))
+    node = f"<command xmlns='{COMMANDS}' node='deleted-accounts' "
+    with pytest.raises(Refused, match="forbidden"):
+        run(alice.ask("set", node + "action='execute'/>", DOMAIN))
+    form = run(admin.ask("set", node + "action='execute'/>", DOMAIN))
+    assert user in {value.text for value in form.iter("{jabber:x:data}value")}
+    done = run(
+        admin.ask(
+            "set",
+            f"{node} sessionid='{form.get('sessionid')}' action='complete'><x xmlns='jabber:x:data' type='submit'>"
+            f"<field var='accounts'><value>{user}</value></field></x></command>",
+            DOMAIN,
+        )
+    )
+    assert done.findtext(f"{{{COMMANDS}}}note") == f"{user}: restored"
+    assert can(account)
+
+    leaves(run(connect(account)))
+    soon, late = (f"return m.deleted_accounts.purge(os.time() + {days} * 86400)" for days in (6.9, 7.1))
+    lua(rosewood, soon)
+    assert account.jid in rosewood.out("xmpp-deleted")
+    lua(rosewood, late)
+    assert account.jid not in rosewood.out("xmpp-deleted")
+    assert user not in rosewood.out(f"prosodyctl shell 'user:list(\"{DOMAIN}\")'")
+    assert rosewood.run(f"test -e {path}").rc == 1
+    refused = rosewood.run(f"xmpp-deleted restore {account.jid}")
+    assert (refused.rc, refused.stderr) == (
+        1,
+        f"xmpp-deleted: {account.jid}: no account of that name waits for its deletion\n",
+    )
+    assert taken() == "conflict"
+
+
+def test_an_account_that_was_shut_again_meanwhile_is_kept(rosewood, connect, can, site):
+    """It is no longer the owner's wish."""
+    account = create(rosewood, "undecided", DOMAIN)
+    leaves(LOOP.run_until_complete(connect(account)))
+    for state in ("enabled", "disabled"):
+        variables = json.dumps({"xmpp_users": [{"jid": account.jid, "state": state}]})
+        assert site("--extra-vars", variables, playbook="users").returncode == 0
+    lua(rosewood, "return m.deleted_accounts.purge(os.time() + 8 * 86400)")
+    assert account.jid not in rosewood.out("xmpp-deleted")
+    assert account.jid.split("@")[0] in rosewood.out(f"prosodyctl shell 'user:list(\"{DOMAIN}\")'")
+
+
+def test_an_account_that_an_administrator_deletes_leaves_no_uploads(rosewood, internet):
+    account = create(rosewood, "removed", DOMAIN)
+    internet.out("head -c 5000 /dev/urandom > /tmp/removed.bin")
+    internet.out(
+        f"go-sendxmpp --suppress-root-warning --http-upload /tmp/removed.bin --username {account.jid} "
+        f"--password {shlex.quote(account.password)} {account.jid} >/dev/null"
+    )
+    store = f"require'core.storagemanager'.open('upload.{DOMAIN}', 'uploads', 'archive')"
+    count = f"local n = 0; for _ in {store}:find(nil, {{ with = '{account.jid}' }}) do n = n + 1 end return n"
+    assert lua(rosewood, count) == "1"
+    rosewood.out(f"prosodyctl shell 'user:delete(\"{account.jid}\")'")
+    assert lua(rosewood, count) == "0"
+
+
 QUESTION = {"en": "What colour is the <b>logo</b>?", "de": "Welche Farbe hat das Logo?", "answers": ["green", "grün"]}
 RIGHT = {"answer": " Green "}
 

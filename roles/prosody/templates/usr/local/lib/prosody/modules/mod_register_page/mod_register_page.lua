@@ -41,6 +41,7 @@ local base64 = require "util.encodings".base64;
 local configmanager = require "core.configmanager";
 local usermanager = require "core.usermanager";
 local adhoc = require "util.adhoc";
+local accounts = module:require "accounts";
 local administrators = module:require "administrators";
 local captcha = module:require "captcha";
 local page = module:require "page";
@@ -170,6 +171,14 @@ local function problem_with_answer(question, answer, address)
 	return (answer or "") ~= "" and not may_make_another(address) and "throttled" or "answer_wrong";
 end
 
+-- Whether an account of that name was deleted. mod_tombstones goes on saying no of a name that somebody has asked for before the
+-- account was deleted, so it is only asked whether what is stored has expired, when it says nil.
+local graveyard = module:open_store("tombstones", "map");
+local function has_been_used(name)
+	local tombstones = prosody.hosts[host].modules.tombstones;
+	return tombstones and graveyard:get(nil, name) and tombstones.has_tombstone(name) ~= nil;
+end
+
 -- Who may make an account, and which one, before all other modules: only who may make one learns which names are taken.
 module:hook("user-registering", function (event)
 	if not event.allowed then return; end
@@ -196,8 +205,7 @@ module:hook("user-registering", function (event)
 	if fixed and fixed ~= event.username then return refuse(event, "modify", "not-acceptable", "name_taken"); end
 	local problem = not fixed and policy.problem_with_name(event.username, reserved);
 	if problem then return refuse(event, "modify", "not-acceptable", problem); end
-	local tombstones = prosody.hosts[host].modules.tombstones;
-	if usermanager.user_exists(event.username, host) or tombstones and tombstones.has_tombstone(event.username) then
+	if usermanager.user_exists(event.username, host) or has_been_used(event.username) then
 		return refuse(event, "cancel", "conflict", "name_taken");
 	end
 	problem = passwords.problem(stringprep.saslprep(event.password or ""), event.username, minimum);
@@ -235,7 +243,7 @@ module:hook_global("user-deleted", drop_resets);
 -- Makes a link by which the owner of an account sets a new password. Returns it, or nil and why not. Also for the shell.
 function create_reset(name) --luacheck: ignore 131/create_reset
 	if not usermanager.user_exists(name, host) then return nil, "There is no account of that name"; end
-	if waiting.is_shut(name) then return nil, "The account is disabled"; end
+	if accounts.is_shut(name) then return nil, "The account is disabled"; end
 	return invites.create_account_reset(name, reset_lifetime);
 end
 
@@ -401,7 +409,7 @@ local function invite_of(data)
 	data.invited, data.reset = true, reset_name(invite);
 	if data.reset then
 		data.fixed_name = data.reset;
-		return usermanager.user_exists(data.reset, host) and not waiting.is_shut(data.reset) and invite or nil;
+		return usermanager.user_exists(data.reset, host) and not accounts.is_shut(data.reset) and invite or nil;
 	end
 	data.uri, data.inviter, data.fixed_name = invite.uri, invite.inviter, fixed_name(invite);
 	return invite;
