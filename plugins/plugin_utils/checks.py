@@ -378,6 +378,52 @@ def file_path(value):
     return str(value)
 
 
+def contact_uri(value):
+    """A URI at which somebody is reached, one line of security.txt (RFC 9116, section 2.5.3)."""
+    text(value, "a URI", "mailto:security@example.org")
+    if not re.fullmatch(r"[a-z][a-z0-9+.-]*:\S+", str(value)) or not value.isprintable():
+        raise ValueError(
+            f"{str(value)!r} is not a URI; write for example 'mailto:security@example.org' or 'xmpp:juliet@example.org'"
+        )
+    return str(value)
+
+
+def origin(value):
+    """A URL without a path, as another program of the host is reached (RFC 6454)."""
+    text(value, "a URL without a path", "http://127.0.0.1:5280")
+    if not re.fullmatch(r"https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?", str(value)):
+        raise ValueError(f"{str(value)!r} is not a URL without a path; write for example 'http://127.0.0.1:5280'")
+    return str(value)
+
+
+def package_version(value):
+    """A version as npm has it (Semantic Versioning 2.0.0)."""
+    text(value, "a version", "14.0.0")
+    if not re.fullmatch(r"[0-9]+\.[0-9]+\.[0-9]+([-+][0-9A-Za-z.+-]+)?", str(value)):
+        raise ValueError(f"{str(value)!r} is not a version; write for example '14.0.0'")
+    return str(value)
+
+
+def sha512(value):
+    """The digest of a file, as sha512sum prints it."""
+    text(value, "a SHA-512 digest", "2c55…")
+    if not re.fullmatch(r"[0-9a-f]{128}", str(value)):
+        raise ValueError(
+            f"{str(value)!r} is not a SHA-512 digest; write the 128 hexadecimal digits that sha512sum prints"
+        )
+    return str(value)
+
+
+def certificate_pair(value):
+    """A chain and its key; its options are checked by their spec."""
+    for name in ("certificate", "key"):
+        try:
+            file_path(value.get(name))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    return dict(value)
+
+
 def system_group(value):
     """The name of a system group (adduser(8))."""
     text(value, "a system group", "xmpp-turn")
@@ -945,7 +991,18 @@ FORMATS = {
     "munin_hostname": host_name,
     "munin_levels": munin_level,
     "munin_ssh_keys": list_of(ssh_public_key, "public ssh keys", "['ssh-ed25519 AAAA… master']"),
+    "nginx_acme_webroot": or_empty(file_path),
+    "nginx_certificates": list_of(
+        certificate_pair,
+        "certificates",
+        "[{'certificate': '/etc/ssl/example.org/fullchain.pem', 'key': '/etc/ssl/example.org/privkey.pem'}]",
+        empty=False,
+    ),
+    "nginx_chat_sha512": sha512,
+    "nginx_chat_version": package_version,
     "nginx_munin_password_hash": or_empty(crypt_hash),
+    "nginx_prosody_url": origin,
+    "nginx_security_contacts": list_of(contact_uri, "URIs", "['mailto:security@example.org']"),
     "mail_relay": or_empty(host_name),
     "mail_port": port,
     "mail_user": mail_user,

@@ -307,6 +307,36 @@ def test_a_page_that_was_uploaded_is_not_shown(internet, uploaded):
     assert headers["x-content-type-options"] == "nosniff"
 
 
+CROWD = """
+import sys
+sys.path.insert(0, "/usr/local/lib/world")
+from xmpp_client import Bosh, Refused
+sessions = []
+for number in range(int(sys.argv[2])):
+    session = Bosh(sys.argv[1])
+    if sessions:
+        session.http = sessions[0].http
+    session.open()
+    sessions.append(session)
+for session in sessions[:21]:
+    try:
+        session.request(f"sid='{session.sid}'")
+        print("open")
+    except Refused as refusal:
+        print(refusal)
+"""
+
+
+def test_sessions_by_http_of_one_address_are_bounded(internet, accounts, client):
+    """They are no connections that a firewall could count."""
+    said = internet.out(f"python3 - {DOMAIN} 70", stdin=CROWD).splitlines()
+    print({answer: said.count(answer) for answer in set(said)})
+    # The oldest ones have ended.
+    assert said == ["item-not-found"] * 20 + ["open"]
+    # Who logs in meanwhile can.
+    assert "refused" not in client("login", account=accounts["alice"].by("bosh"))
+
+
 # From the host itself, whose address stands for a visitor's: the firewall has no say in it. Connections of as many requests
 # as nginx takes on one.
 FLOOD = r"""
@@ -357,6 +387,7 @@ FLOODS = {
     "too long a line": (WEB, f"GET /{'a' * 40000} HTTP/1.1\r\nHost: {WEB}\r\n\r\n", 50, 1, "414"),
     "another method": (UPLOAD, SEND.format(method="DELETE", path="/file_share/a", name=UPLOAD, length=0), 50, 1, "403"),
     "too large": (UPLOAD, SEND.format(method="PUT", path="/file_share/a", name=UPLOAD, length=10**11), 50, 1, "413"),
+    "too many sessions": (WEB, GET.format(path="/http-bind", name=WEB), 1, 900, "429"),
     "Prosody away": (WEB, GET.format(path="/http-bind", name=WEB), 1, 500, "502"),
 }
 

@@ -1,9 +1,11 @@
 # Copyright (c) magicbroccoli contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The graphs of Prosody are drawn, and anybody can look at them."""
+"""The graphs are drawn. Anybody can look at those of Prosody, and who has the password at all of them."""
 
 from __future__ import annotations
+
+import xml.etree.ElementTree as ET
 
 import pytest
 from conftest import DOMAIN, HOSTNAME
@@ -47,9 +49,40 @@ def drawn(rosewood, accounts, client):
         rosewood.out(f"for n in $(seq 30); do {run} && exit; sleep 2; done; exit 1")
 
 
+CURL = f"curl --silent --max-time 10 --user munin:graphs https://{DOMAIN}/munin/"
+
+
 def test_page(internet, drawn):
-    page = internet.out(f"curl --silent --fail --max-time 10 https://{DOMAIN}/munin/")
+    page = internet.out(f"{CURL} --fail")
     assert HOSTNAME in page
+
+
+def test_strangers_see_what_is_for_them(internet, drawn):
+    said = "curl --silent --max-time 10 --output /dev/null --write-out '%{http_code}'"
+    for path in (
+        "",
+        "index.html",
+        "problems.html",
+        "security-day.html",
+        f"{DOMAIN}/{HOSTNAME}/updates_pending-day.png",
+    ):
+        answers = [
+            internet.out(f"{said}{login} https://{DOMAIN}/munin/{path}") for login in ("", " --user munin:wrong")
+        ]
+        print(path, answers)
+        assert answers == ["401", "401"]
+    page = internet.out(f"curl --silent --fail --max-time 10 https://{DOMAIN}/munin/embed/")
+    shown = ET.fromstring(page)
+    pictures = [image.get("src") for image in shown.iter("{http://www.w3.org/1999/xhtml}img")]
+    assert pictures == [f"{graph}.png" for graph in PROSODY]
+
+
+def test_graphs_run_nothing_of_others(internet, drawn):
+    for path, login in (("", "--user munin:graphs"), ("embed/", ""), ("embed/prosody_c2s.png", "")):
+        head = internet.out(f"curl --silent --fail --head --max-time 10 {login} https://{DOMAIN}/munin/{path}").lower()
+        print(head)
+        assert "content-security-policy: default-src 'none'; img-src 'self'" in head
+        assert "x-content-type-options: nosniff" in head and "strict-transport-security: max-age=" in head
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
@@ -59,7 +92,7 @@ def test_graph(internet, rosewood, drawn, graph):
     print(values)
     assert ".value " in values
     assert ".value U" not in values
-    page = internet.out(f"curl --silent --fail --max-time 10 https://{DOMAIN}/munin/{DOMAIN}/{HOSTNAME}/index.html")
+    page = internet.out(f"{CURL}{DOMAIN}/{HOSTNAME}/index.html --fail")
     assert f"{graph}-day.png" in page
 
 

@@ -3,8 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import re
+from pathlib import Path
 
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.certificate_names import certificate_names
 from ansible_collections.magicbroccoli.xmpp.plugins.filter.domains import domains
@@ -565,3 +567,60 @@ def test_variables_of_updates_and_status(name, good, bad, message):
         checks.FORMATS[name](value)
     with pytest.raises(ValueError, match=re.escape(message)):
         checks.FORMATS[name](bad)
+
+
+PAIR = {"certificate": "/etc/ssl/a/chain.pem", "key": "/etc/ssl/a/key.pem"}
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad", "message"),
+    [
+        ("nginx_acme_webroot", ["", "/var/www/acme"], "/var/www;acme", "'/var/www;acme' is not the path of a file"),
+        ("nginx_certificates", [[PAIR]], [{**PAIR, "key": "/k; include /x"}], "key: '/k; include /x' is not the path"),
+        ("nginx_certificates", [[PAIR]], [], "[] is not a list of certificates: it is empty"),
+        ("nginx_chat_sha512", ["0" * 128], "0" * 64, "is not a SHA-512 digest; write the 128 hexadecimal digits"),
+        (
+            "nginx_chat_version",
+            ["14.0.0", "14.0.1-rc.1"],
+            "14.0.0/ {",
+            "'14.0.0/ {' is not a version; write for example",
+        ),
+        ("nginx_chat_version", ["14.0.0"], "14.0.0\n", "is not a version"),
+        ("nginx_chat_version", ["14.0.0"], "../..", "'../..' is not a version"),
+        (
+            "nginx_prosody_url",
+            ["http://127.0.0.1:5280", "http://[::1]:5280", "https://xmpp.example.org"],
+            "http://127.0.0.1:5280/a",
+            "'http://127.0.0.1:5280/a' is not a URL without a path; write for example 'http://127.0.0.1:5280'",
+        ),
+        (
+            "nginx_security_contacts",
+            [[], ["mailto:a@b.test", "xmpp:käthe@b.test", "https://b.test/security?a=b"]],
+            ["mailto:a@b.test\nExpires: 1970-01-01T00:00:00Z"],
+            "is not a URI; write for example 'mailto:security@example.org'",
+        ),
+        ("nginx_security_contacts", [[]], ["a@b.test"], "'a@b.test' is not a URI"),
+    ],
+)
+def test_variables_of_nginx(name, good, bad, message):
+    for value in good:
+        checks.FORMATS[name](value)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        checks.FORMATS[name](bad)
+
+
+# Names of packages are apt's to refuse; the folder is on the machine that runs Ansible.
+UNWRITTEN = {"nginx_packages", "nginx_chat_archives"}
+
+
+def test_no_text_of_role_nginx_is_written_unchecked():
+    specs = yaml.safe_load((Path(__file__).parents[3] / "roles/nginx/meta/argument_specs.yml").read_text())
+    for name, option in specs["argument_specs"]["main"]["options"].items():
+        texts = {option["type"], option.get("elements")} & {"str", "path"}
+        if not texts or "choices" in option or name in UNWRITTEN:
+            continue
+        assert name in checks.FORMATS, name
+        for end in ("\n", " {", "\x00", "\u2028"):
+            value = f"https://a.test/{end}x"
+            with pytest.raises(ValueError):
+                checks.FORMATS[name]([value] if option["type"] == "list" else value)
