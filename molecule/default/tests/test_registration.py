@@ -698,12 +698,12 @@ def leaves(member) -> None:
 
 
 def test_who_leaves_can_come_back_for_some_days_and_then_nothing_is_left(
-    rosewood, internet, connect, chief, invite, alice, can
+    rosewood, internet, connect, chief, invite, accounts, can
 ):
     def run(coroutine):
         return LOOP.run_until_complete(coroutine)
 
-    account = create(rosewood, "leaving", DOMAIN)
+    account, alice = create(rosewood, "leaving", DOMAIN), run(connect(accounts["alice"]))
     user = account.jid.split("@")[0]
     member = run(connect(account))
     member.send_presence_subscription(pto=alice.boundjid.bare)
