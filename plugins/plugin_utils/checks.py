@@ -83,6 +83,19 @@ def host_name(value):
     return domain_name(value, "a full host name", "rosewood.example.org")
 
 
+def canonical(found):
+    """Returns an address or a network as text, the same under every Python: 3.13 writes IPv4-mapped addresses otherwise.
+
+    What a controller of another age writes would be a change on the host, and a restart.
+    """
+    if isinstance(found, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
+        return f"{canonical(found.network_address)}/{found.prefixlen}"
+    if found.version == 6 and found.ipv4_mapped is not None:
+        number = int(found) & 0xFFFFFFFF
+        return f"::ffff:{number >> 16:x}:{number & 0xFFFF:x}"
+    return str(found)
+
+
 def ip_address(value):
     """An address that other machines can reach: IPv4 (RFC 791) or IPv6 (RFC 4291)."""
     text(value, "an IP address", "198.51.100.10")
@@ -106,7 +119,7 @@ def ip_address(value):
                 f"{str(value)!r} {reason}, so that no other machine can reach it; write the host's public address, for "
                 "example '198.51.100.10'"
             )
-    return str(address)
+    return canonical(address)
 
 
 def network(value):
@@ -219,7 +232,7 @@ def local_address(value):
     """An IP address at which a host reaches itself or another one."""
     text(value, "an IP address", "127.0.0.1")
     try:
-        return str(ipaddress.ip_address(str(value)))
+        return canonical(ipaddress.ip_address(str(value)))
     except ValueError as error:
         raise ValueError(f"{str(value)!r} is not an IP address; write for example '127.0.0.1' or '::1'") from error
 

@@ -48,5 +48,5 @@ def turn_ranges(networks):
     ranges = []
     for number, item in enumerate(networks, 1):
         network = named(f"number {number}", checks.peer_network, item)
-        ranges.append(f"{network[0]}-{network[-1]}")
+        ranges.append(f"{checks.canonical(network[0])}-{checks.canonical(network[-1])}")
     return ranges
