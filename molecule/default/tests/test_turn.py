@@ -11,16 +11,16 @@ import shlex
 from collections.abc import Callable
 
 import pytest
-from conftest import ADDRESS, DOMAIN, HOSTNAME, HOSTS, Host
+from conftest import ADDRESS, DOMAIN, HOSTNAME, HOSTS, RELEASE, Host
 
 ADDRESS6 = HOSTS[HOSTNAME]["xmpp_addresses"][1]
 PEER, PEER6 = HOSTS["internet.test"]["ansible_host"], HOSTS["internet.test"]["world_address6"]
 PORTS = {"udp": 3478, "tcp": 3478, "tls": 5349}
-# Another host of the lab, private networks, link-local, loopback, multicast, and the host itself.
+# Another host of the lab, private networks, link-local, loopback and multicast.
 DENIED = ["198.51.100.1", "10.0.0.1", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0"]
-DENIED += ["127.0.0.1", "127.1.2.3", "224.0.0.251", "255.255.255.255", ADDRESS]
+DENIED += ["127.0.0.1", "127.1.2.3", "224.0.0.251", "255.255.255.255"]
 DENIED6 = ["::1", "::", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "fd00::1", "fe80::1", "ff02::1", "64:ff9b::7f00:1"]
-DENIED6 += ["2002:7f00:1::", "2001:db8:100::1", ADDRESS6]
+DENIED6 += ["2002:7f00:1::", "2001:db8:100::1"]
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +146,93 @@ def test_nothing_is_relayed_into_networks_that_are_not_public(turn, alice):
     assert found == dict.fromkeys(DENIED, 403) | {PEER: 0, "8.8.8.8": 0}
     found = turn("relay", family=6, denied=[*DENIED6, PEER6, "2600::1"], **alice)["denied"]
     assert found == dict.fromkeys(DENIED6, 403) | {PEER6: 0, "2600::1": 0}
+
+
+LISTEN = """
+import json, select, socket, sys, time
+job = json.loads(sys.argv[1])
+heard = []
+for port in job["ports"]:
+    family = socket.AF_INET6 if ":" in job["address"] else socket.AF_INET
+    heard.append(socket.socket(family, socket.SOCK_DGRAM))
+    heard[-1].bind((job["address"], port))
+open("/run/turn-listening", "w").close()
+print(json.dumps([s.getsockname()[1] for s in select.select(heard, [], [], job["seconds"])[0]]), flush=True)
+"""
+
+
+@pytest.mark.parametrize("address", [ADDRESS, ADDRESS6])
+def test_two_relayed_clients_talk_and_reach_nothing_else_of_the_host(turn, client, accounts, rosewood, alice, address):
+    bob = credentials(ask(client, accounts["bob"]))
+    # Below the relay's ports, where another program may have opened one; and what the host offers to all.
+    ports, offered = [4953, 40000, 49151], [53, 3478]
+    last = 40001
+    job = {"address": address, "ports": [*ports, last], "seconds": 30}
+    rosewood.out("cat > /run/turn-listen.py; rm -f /run/turn-listening /run/turn-heard", stdin=LISTEN)
+    rosewood.out(
+        "systemd-run --quiet --collect --unit listen sh -c"
+        f" {shlex.quote(f'exec python3 /run/turn-listen.py {shlex.quote(json.dumps(job))} > /run/turn-heard')}"
+        "; until [ -e /run/turn-listening ]; do sleep 0.05; done"
+    )
+    before = rosewood.out("nft list counter inet turn refused")
+    found = turn(
+        "meet",
+        address=address,
+        family=6 if ":" in address else 4,
+        credentials=[alice, bob],
+        ports=ports + offered,
+        payload="knock",
+    )
+    after = rosewood.out("nft list counter inet turn refused")
+    # It still listens: the packet of another program of this host arrives as the first one.
+    heard = rosewood.out(
+        "python3 -c \"import socket; family = socket.AF_INET6 if ':' in '"
+        + address
+        + f"' else socket.AF_INET; socket.socket(family, socket.SOCK_DGRAM).sendto(b'x', ('{address}', {last}))\""
+        "; while systemctl --quiet is-active listen; do sleep 0.05; done; cat /run/turn-heard"
+    )
+    packets = [int(re.search(r"packets (\d+)", text)[1]) for text in (before, after)]
+    print(f"refused: {packets[1] - packets[0]} of {len(ports + offered)} packets; heard at {heard}")
+    assert found["there"] is found["back"] is found["after"] is True
+    assert packets[1] - packets[0] == len(ports + offered)
+    assert json.loads(heard) == [last]
+
+
+FORGED = "The house is on fire"
+
+
+def entries(rosewood: Host, cursor: str, *matches: str) -> list[dict]:
+    text = rosewood.out(shlex.join(["journalctl", "--output=json", "--no-pager", f"--after-cursor={cursor}", *matches]))
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_flood_of_wrong_credentials_does_not_fill_the_journal(turn, rosewood):
+    """Nor does a user name with line breaks write an entry of its own."""
+    rosewood.out("journalctl --sync")
+    cursor = rosewood.out("journalctl --lines 0 --show-cursor --quiet").rpartition(" ")[2]
+    names = [
+        f"9999999999:a\n<0>{FORGED}\n<3>sshd[1]: {FORGED}",
+        "9999999999:b",
+        f"c\r\n<0>{FORGED}",
+        f"\n<0>{FORGED}",
+    ]
+    sent = [turn("flood", username=name, password="x", seconds=3, most=3000)["sent"] for name in names]
+    rosewood.out("journalctl --sync")
+    written = rosewood.out(f"journalctl --output=export --after-cursor='{cursor}' | wc -c")
+    mine = entries(rosewood, cursor, "_SYSTEMD_UNIT=coturn.service")
+    print(f"{sent} requests: {len(mine)} entries, {int(written) / 1000:.0f} kB")
+    assert sum(sent) > 1000
+    assert int(written) < 1_000_000
+    for entry in entries(rosewood, cursor):
+        message = entry["MESSAGE"] if isinstance(entry["MESSAGE"], str) else bytes(entry["MESSAGE"]).decode()
+        if FORGED in message:
+            print(entry)
+            assert entry["_SYSTEMD_UNIT"] == "coturn.service"
+            assert not message.startswith(FORGED)
+            assert entry["SYSLOG_IDENTIFIER"] == "turnserver"
+            assert int(entry["PRIORITY"]) >= 3
+    if RELEASE == "trixie":
+        assert [entry["MESSAGE"] for entry in mine if "check_stun_auth" in str(entry["MESSAGE"])] == []
 
 
 def test_an_account_has_a_quota(turn, client, accounts, rosewood, alice):

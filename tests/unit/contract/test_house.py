@@ -202,3 +202,37 @@ def test_the_project_names_no_registry_host():
         and re.search(registries, path.read_text(errors="replace"))
     ]
     assert hits == []
+
+
+# Daemons of packages that strangers reach, and the roles that configure them.
+DAEMONS = {
+    "bind": "named",
+    "hardening": "ssh",
+    "munin": "munin-node",
+    "nginx": "nginx",
+    "prosody": "prosody",
+    "turn": "coturn",
+}
+
+
+def test_no_output_of_a_service_sets_a_priority_of_its_own():
+    """Text of strangers ends up in it, and journald reads `<0>` at the beginning of a line unless it is told not to."""
+    units = [
+        path
+        for role in ROLES
+        for path in files(role, "templates")
+        if re.search(r"/etc/systemd/system/[^/]+\.service(\.j2)?$", str(path))
+        and path.name != "hardening-mounts.service.j2"
+    ]
+    assert len(units) >= 8
+    for path in units:
+        assert "\nSyslogLevelPrefix=no\n" in path.read_text(), path
+
+
+@pytest.mark.parametrize("role", DAEMONS)
+def test_no_daemon_fills_the_journal(role):
+    (path,) = (TOP / "roles" / role / "templates/etc/systemd/system" / f"{DAEMONS[role]}.service.d").glob(
+        "journal.conf*"
+    )
+    lines = path.read_text().splitlines()
+    assert {"SyslogLevelPrefix=no", "LogRateLimitIntervalSec=30s", "LogRateLimitBurst=100"} <= set(lines)

@@ -177,6 +177,31 @@ def relay(job: dict) -> dict:
     return result
 
 
+def meet(job: dict) -> dict:
+    """Two clients with a relayed address each talk to each other; then one tries ports of the server itself."""
+    one, other = Client(job | job["credentials"][0]), Client(job | job["credentials"][1])
+    relayed = [client.allocate() for client in (one, other)]
+    for client in (one, other):
+        client.permit(relayed[0][0])
+
+    def pass_on(sender: Client, receiver: Client, source: list, target: list) -> bool:
+        sent = secrets.token_bytes(200)
+        where = (PEER, lambda transaction: write_address(*target, transaction))
+        sender.write(SEND, [where, (PAYLOAD, sent)], indication=True)
+        transaction, found = receiver.inbox.pop(0) if receiver.inbox else receiver.read()[1:]
+        return found[PAYLOAD] == sent and read_address(found[PEER], transaction) == source
+
+    result = {"relayed": relayed, "there": pass_on(one, other, *relayed), "back": pass_on(other, one, *relayed[::-1])}
+    for port in job["ports"]:
+        where = (PEER, lambda transaction, port=port: write_address(relayed[0][0], port, transaction))
+        one.write(SEND, [where, (PAYLOAD, job["payload"].encode())], indication=True)
+    # The other way is still open: nothing has broken, and what was sent before has been handled.
+    result["after"] = pass_on(one, other, *relayed)
+    for client in (one, other):
+        client.release()
+    return result
+
+
 def fill(job: dict) -> dict:
     """Allocate until the server refuses, by each of several credentials in turn; then see what others still may."""
     clients: list[Client] = []
@@ -195,6 +220,21 @@ def fill(job: dict) -> dict:
     for client in [*clients, other]:
         client.release()
     return result
+
+
+def flood(job: dict) -> dict:
+    """Ask for allocations with wrong credentials, as fast as it goes, for so many seconds; and what came back."""
+    client, counts, end = Client(job), {}, time.monotonic() + job["seconds"]
+    sent = 0
+    while sent < job["most"] and time.monotonic() < end:
+        # Each with a new nonce, which is when it looks at the name.
+        client.nonce = b""
+        sent += 1
+        try:
+            client.allocate()
+        except Refused as refused:
+            counts[refused.args[0]] = counts.get(refused.args[0], 0) + 1
+    return {"sent": sent, "refused": counts}
 
 
 def hold(job: dict) -> dict:
@@ -217,7 +257,9 @@ def hold(job: dict) -> dict:
 def main() -> None:
     job = json.load(sys.stdin)
     try:
-        result = {"stun": stun, "relay": relay, "fill": fill, "hold": hold}[job["do"]](job)
+        result = {"stun": stun, "relay": relay, "fill": fill, "meet": meet, "flood": flood, "hold": hold}[job["do"]](
+            job
+        )
     except Refused as refused:
         result = {"refused": refused.args[0]}
     except (TimeoutError, ConnectionError, ssl.SSLError) as error:
