@@ -15,15 +15,22 @@ author:
   - magicbroccoli contributors (@magicbroccoli)
 description:
   - Turns the services of a host into rules of what its daemons may reach, and as whom.
-  - Everybody may ask the DNS, apt's user may fetch packages, the clock may be set, mail may be handed on. V(server) lets Prosody
-    reach other servers at 5269, 5270 and 443, and V(turn) coturn whoever is called, from the relay's ports.
+  - Apt's user may fetch packages, the clock may be set, mail may be handed on. V(server) lets Prosody reach other servers at 5269,
+    5270 and 443, and V(turn) coturn whoever is called, from the relay's ports.
+  - The DNS may be asked by these users, but for coturn's, by resolvers, and by O(users).
   - An unknown service is an error.
+positional: users
 options:
   _input:
     description: Services, as for P(magicbroccoli.xmpp.firewall_rules#filter).
     type: list
     elements: str
     required: true
+  users:
+    description: Other users who may ask the DNS.
+    type: list
+    elements: str
+    default: []
 seealso:
   - plugin: magicbroccoli.xmpp.nftables_rules
     plugin_type: filter
@@ -43,9 +50,9 @@ _value:
 """
 
 
-def firewall_egress(services):
+def firewall_egress(services, users=()):
     try:
-        return firewall.egress_rules(services)
+        return firewall.egress_rules(services, users)
     except ValueError as error:
         raise AnsibleFilterError(f"firewall_egress: {error}") from error
 

@@ -15,24 +15,24 @@ author:
   - magicbroccoli contributors (@magicbroccoli)
 description:
   - Turns rules like those of P(magicbroccoli.xmpp.firewall_rules#filter) into lines for a table of the family C(inet).
-  - Each rule limits the new connections of every source by itself - an IPv4 address, or an IPv6 network of 64 bits.
-    What is beyond the limit is dropped and counted, the rest is accepted.
+  - A rule for TCP limits the new connections of every source by itself - an IPv4 address, or an IPv6 network of 64 bits. Only
+    completed handshakes count, since anybody can send a SYN in the name of anybody else.
+  - A source beyond the rate of a rule is held off at the ports of this rule. A SYN of it is let in when it is repeated, as a
+    client's kernel does after a second, and no faster than the rate, so that others behind the same address still connect.
   - The table's own chain must accept established connections before these rules, and drop what they do not accept.
   - Every value is checked, so that none can add a statement. The message of an error names the rule and the key.
   - See nft(8), "dynamic sets" and "limit".
-positional: abuse
+positional: seconds
 options:
   _input:
     description: The rules, with unique names.
     type: list
     elements: dict
     required: true
-  abuse:
-    description:
-      - Whether a source that is beyond the limit of a TCP rule, but that of the name V(ssh), is noted in the sets C(abuse_v4) and
-        C(abuse_v6), which the table has to have.
-    type: bool
-    default: false
+  seconds:
+    description: For how long a source beyond a rate is held off. V(0) does not hold off anybody.
+    type: int
+    default: 60
 seealso:
   - plugin: magicbroccoli.xmpp.firewall_rules
     plugin_type: filter
@@ -42,13 +42,12 @@ EXAMPLES = r"""
 - name: Show the lines of the input chain
   ansible.builtin.debug:
     msg: "{{ (['web'] | magicbroccoli.xmpp.firewall_rules | magicbroccoli.xmpp.nftables_rules).rules }}"
-  # tcp dport { 80, 443 } ct state new update @web_v4 { ip saddr limit rate over 50/second … } counter name drop_web drop
   # tcp dport { 80, 443 } ct state new counter name accept_web accept
 """
 
 RETURN = r"""
 _value:
-  description: Four lists of lines.
+  description: Lists of lines, and a set of ports.
   type: dict
   contains:
     counters:
@@ -67,12 +66,25 @@ _value:
       description: The others, to stand after it.
       type: list
       elements: str
+    untracked:
+      description:
+        - The ports at which conntrack must leave out the first two packets of a handshake (C(notrack) at the priority C(raw)), so
+          that the third one begins the connection. Empty without a rule for TCP.
+      type: str
+    minimal:
+      description: What lets in ssh and depends on nothing, to stand in rules for when these cannot be loaded.
+      type: list
+      elements: str
+    count:
+      description: What counts handshakes, for packets of established connections from these ports in the hook C(output).
+      type: list
+      elements: str
 """
 
 
-def nftables_rules(rules, abuse=False):
+def nftables_rules(rules, seconds=60):
     try:
-        return firewall.nftables_rules(rules, abuse)
+        return firewall.nftables_rules(rules, seconds)
     except ValueError as error:
         raise AnsibleFilterError(f"nftables_rules: {error}") from error
 

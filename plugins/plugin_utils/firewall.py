@@ -13,28 +13,29 @@ from collections.abc import Mapping, Sequence
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named
 
-# Service → name, protocol, ports, new connections per second and source, burst, connections of a source at the same time.
-# IANA ports; XEP-0368 for direct TLS. Behind one address there may be a whole university; UDP has no connections.
+# Service → name, protocol, ports, new connections per second and source, burst, connections of a source at the same time; 0 is
+# any number. IANA ports; XEP-0368 for direct TLS. Behind one address there may be a whole university. Packets of UDP are not
+# counted by their source, which anybody can forge, and no resolver is kept from the DNS: BIND limits its answers itself.
 SERVICES = {
     "client": [("client", "tcp", [5222, 5223], 20, 100, 500)],
     "server": [("server", "tcp", [5269, 5270], 20, 100, 100)],
     "web": [("web", "tcp", [80, 443], 50, 200, 500)],
-    "dns": [("dns_tcp", "tcp", [53], 20, 100, 50), ("dns_udp", "udp", [53], 200, 1000, 0)],
+    "dns": [("dns_tcp", "tcp", [53], 0, 0, 50), ("dns_udp", "udp", [53], 0, 0, 0)],
     "proxy": [("proxy", "tcp", [5000], 10, 50, 100)],
     # RFC 8656: relayed packets come in at the dynamic ports, and from anybody.
     "turn": [
         ("turn_tcp", "tcp", [3478], 20, 100, 200),
-        ("turn_udp", "udp", [3478], 100, 400, 0),
-        ("turn_relay", "udp", ["49152-65535"], 100, 400, 0),
+        ("turn_udp", "udp", [3478], 0, 0, 0),
+        ("turn_relay", "udp", ["49152-65535"], 0, 0, 0),
     ],
     "turns": [("turns", "tcp", [5349], 20, 100, 200)],
 }
 KEYS = ("name", "protocol", "ports", "rate", "burst", "connections", "sources")
+# The users of programs that resolve names for others.
+RESOLVERS = ["bind", "unbound", "dnsmasq", "systemd-resolve"]
 # Who opens which connections: name, users, protocol, ports, and the ports that they come from. An empty list is any.
 EGRESS = {
     "always": [
-        ("dns_udp", [], "udp", [53], []),
-        ("dns_tcp", [], "tcp", [53], []),
         ("apt", ["_apt"], "tcp", [80, 443], []),
         ("time", ["_chrony", "systemd-timesync"], "udp", [123], []),
         ("time_nts", ["_chrony"], "tcp", [4460], []),
@@ -48,7 +49,10 @@ EGRESS = {
 EGRESS_KEYS = ("name", "users", "protocol", "ports", "source_ports", "destinations")
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,23}")
-SETS = (("v4", "ipv4_addr", "ip saddr"), ("v6", "ipv6_addr", "ip6 saddr & ffff:ffff:ffff:ffff::"))
+# A host has a whole /64 of IPv6 addresses to choose from: that is its source.
+SETS = (("v4", "ipv4_addr", "ip", ""), ("v6", "ipv6_addr", "ip6", " & ffff:ffff:ffff:ffff::"))
+# The bit of the conntrack mark that says that a connection has been counted.
+COUNTED = "0x10000000"
 RANGE = re.compile(r"([0-9]{1,5})-([0-9]{1,5})")
 
 
@@ -58,7 +62,7 @@ def _count(value):
     return int(value)
 
 
-def _connections(value):
+def _limit(value):
     return 0 if value == 0 and not isinstance(value, bool) else _count(value)
 
 
@@ -74,7 +78,7 @@ def _users(value):
 def _sources(value):
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise ValueError(f"{value!r} is not a list of networks; write for example ['198.51.100.0/24'], or [] for any")
-    return [str(checks.network(item)) for item in value]
+    return [checks.canonical(checks.network(item)) for item in value]
 
 
 def _ports(value):
@@ -109,13 +113,23 @@ def check_rule(rule):
     protocol = rule.get("protocol")
     if protocol not in ("tcp", "udp"):
         raise ValueError(f"{name}: protocol: {protocol!r} is not a protocol; write tcp or udp")
+    limits = {key: named(f"{name}: {key}", _limit, rule.get(key, 0)) for key in ("rate", "burst", "connections")}
+    if protocol == "udp" and any(limits.values()):
+        key = next(key for key, value in limits.items() if value)
+        raise ValueError(
+            f"{name}: {key}: {limits[key]} is a limit by source, and the source of a UDP packet can be forged, so that anybody "
+            "could shut out anybody else; leave rate, burst and connections out of rules for udp"
+        )
+    if bool(limits["rate"]) != bool(limits["burst"]):
+        key = "burst" if limits["rate"] else "rate"
+        raise ValueError(
+            f"{name}: {key}: 0 is not a count; write a number from 1 to 1000000, for example 20, or leave both out"
+        )
     return {
         "name": str(name),
         "protocol": str(protocol),
         "ports": named(f"{name}: ports", _ports, rule.get("ports")),
-        "rate": named(f"{name}: rate", _count, rule.get("rate")),
-        "burst": named(f"{name}: burst", _count, rule.get("burst")),
-        "connections": named(f"{name}: connections", _connections, rule.get("connections", 0)),
+        **limits,
         "sources": named(f"{name}: sources", _sources, rule.get("sources", [])),
     }
 
@@ -156,6 +170,26 @@ def _set(items):
     return "{ " + ", ".join(str(item) for item in items) + " }"
 
 
+def _networks(networks, version):
+    """Networks of one version, joined where they can be; nft refuses a set whose members overlap."""
+    found = (ipaddress.ip_network(network) for network in networks)
+    return [
+        checks.canonical(item)
+        for item in ipaddress.collapse_addresses(item for item in found if item.version == version)
+    ]
+
+
+def _places(key, networks):
+    """What a rule for these networks begins with, for each family; without networks, nothing."""
+    if not networks:
+        return [""]
+    return [
+        f"{family} {key} {_set(own)} "
+        for version, family in ((4, "ip"), (6, "ip6"))
+        if (own := _networks(networks, version))
+    ]
+
+
 def _merge_ports(ports):
     """nft refuses a set whose members overlap."""
     spans = sorted((port, port) if isinstance(port, int) else tuple(map(int, port.split("-"))) for port in ports)
@@ -168,67 +202,115 @@ def _merge_ports(ports):
     return [str(low) if low == high else f"{low}-{high}" for low, high in merged]
 
 
-def nftables_rules(rules, abuse=False):
-    """Returns lines for a table of the family inet: declarations of counters and sets, and the rules of its input chain.
+def nftables_rules(rules, seconds=60):
+    """Returns lines for a table of the family inet: declarations of counters and sets, and the rules of its chains.
 
-    With abuse, a source that is beyond the limit of a TCP rule is also noted in the sets abuse_v4 and abuse_v6.
+    Conntrack leaves out the first two packets of a handshake (`untracked`, the ports to leave them out at), since both come
+    about by a forged source, too. The third one begins the connection: it is `new`, and the socket that the host's TCP has for it
+    is not a full one yet. What the host's TCP then answers with anything but a reset has come from where it says, and only that is
+    counted (`count`). A source beyond its rate is noted for so many seconds, for this rule alone. Of such a source a SYN is let in
+    only when it is repeated, as every real client does after a second, and no faster than the rate: others behind the same address
+    still get in beside one that only tries.
     """
     if isinstance(rules, (str, Mapping)) or not isinstance(rules, Sequence):
         raise ValueError(f"{rules!r} is not a list of rules; write dictionaries with {', '.join(KEYS)}")
-    counters, sets, seen = [], [], set()
+    seconds = named("seconds", _limit, seconds)
+    counters, sets, count, ports, seen = [], [], [], [], set()
     lines = {"ssh": [], "other": []}
+    minimal = ["tcp dport 22 accept"]
     for number, given in enumerate(rules):
         rule = named(f"rule {number + 1}", check_rule, given)
         name = rule["name"]
         if name in seen:
             raise ValueError(f"rule {number + 1}: name: {name!r} is the name of two rules; give each its own")
         seen.add(name)
-        match = f"{rule['protocol']} dport {_set(_merge_ports(rule['ports']))} ct state new"
+        own = lines["ssh" if name == "ssh" else "other"]
+        rule_ports = _set(_merge_ports(rule["ports"]))
+        places = _places("saddr", rule["sources"])
         counters += [f"counter accept_{name} {{ }}", f"counter drop_{name} {{ }}"]
         accept, drop = f"counter name accept_{name} accept", f"counter name drop_{name} drop"
-        own = lines["ssh" if name == "ssh" else "other"]
-        noted = abuse and name != "ssh" and rule["protocol"] == "tcp"
-        limit = f"limit rate over {rule['rate']}/second burst {rule['burst']} packets"
-        # A host has a whole /64 of IPv6 addresses to choose from: that is its source.
-        for family, kind, key in SETS:
-            sets.append(f"set {name}_{family} {{ type {kind}; size 65535; flags dynamic,timeout; timeout 1m; }}")
-            note = f"update @abuse_{family} {{ {key} }} " if noted else ""
-            own.append(f"{match} update @{name}_{family} {{ {key} {limit} }} {note}{drop}")
+        begin = f"{rule['protocol']} dport {rule_ports} ct state new"
+        if rule["protocol"] == "tcp":
+            ports += rule["ports"]
+            syn = f"tcp dport {rule_ports} ct state untracked tcp flags & (fin | syn | rst | ack) == syn"
+            limit = f"limit rate over {rule['rate']}/second burst {rule['burst']} packets"
+            for family, kind, header, mask in SETS:
+                source, target = f"{header} saddr{mask}", f"{header} daddr{mask}"
+                if rule["rate"] and seconds:
+                    # Handshakes of a source, sources beyond the rate, and their repeated SYNs.
+                    for purpose, time in (("rate", "1m"), ("over", f"{seconds}s"), ("again", "1m")):
+                        sets.append(
+                            f"set {name}_{purpose}_{family} {{ type {kind}; size 65535; flags dynamic,timeout; timeout {time}; }}"
+                        )
+                    once = f"{header} saddr . tcp sport . tcp dport"
+                    over = f"{syn} {source} @{name}_over_{family}"
+                    own += [
+                        f"{over} {once} != @tried_{family} add @tried_{family} {{ {once} }} {drop}",
+                        f"{over} update @{name}_again_{family} {{ {source} {limit} }} {drop}",
+                    ]
+                    count.append(
+                        f"tcp sport {rule_ports} update @{name}_rate_{family} {{ {target} {limit} }} "
+                        f"update @{name}_over_{family} {{ {target} }}"
+                    )
+            # Not the end of a handshake: later packets, and forged ones, to which the host's TCP will answer with a reset.
+            own += [f"{place}{begin} socket wildcard {{ 0, 1 }} accept" for place in places]
             if rule["connections"]:
-                sets.append(f"set {name}_open_{family} {{ type {kind}; size 65535; flags dynamic; }}")
-                count = f"ct count over {rule['connections']}"
-                own.append(f"{match} add @{name}_open_{family} {{ {key} {count} }} {drop}")
-        if rule["sources"]:
-            networks = [ipaddress.ip_network(source) for source in rule["sources"]]
-            for version, key in ((4, "ip saddr"), (6, "ip6 saddr")):
-                places = list(ipaddress.collapse_addresses(item for item in networks if item.version == version))
-                if places:
-                    own.append(f"{key} {_set(places)} {match} {accept}")
-        else:
-            own.append(f"{match} {accept}")
-    return {"counters": counters, "sets": sets, "ssh": lines["ssh"], "rules": lines["other"]}
+                for family, kind, header, mask in SETS:
+                    sets.append(f"set {name}_open_{family} {{ type {kind}; size 65535; flags dynamic; }}")
+                    own.append(
+                        f"{begin} add @{name}_open_{family} {{ {header} saddr{mask} ct count over {rule['connections']} }} "
+                        f"counter name drop_{name} reject with tcp reset"
+                    )
+        for place in places:
+            own += [f"{place}{syn} accept"] if rule["protocol"] == "tcp" else []
+            own.append(f"{place}{begin} {accept}")
+        if name == "ssh":
+            minimal = [f"{place}{rule['protocol']} dport {rule_ports} accept" for place in places]
+    if count:
+        sets += [
+            f"set tried_{family} {{ type {kind} . inet_service . inet_service; size 65535; flags dynamic,timeout; timeout 1m; }}"
+            for family, kind, _header, _mask in SETS
+        ]
+        count = [
+            f"ct mark & {COUNTED} == {COUNTED} accept",
+            "ct direction original accept",
+            "tcp flags & rst == rst accept",
+            f"ct mark set ct mark | {COUNTED}",
+            *count,
+        ]
+    return {
+        "counters": counters,
+        "sets": sets,
+        "ssh": lines["ssh"],
+        "rules": lines["other"],
+        "untracked": _set(_merge_ports(ports)) if ports else "",
+        "count": count,
+        "minimal": minimal,
+    }
 
 
 def blocked_sets(networks):
     """Returns the elements of the sets of blocked sources, IPv4 and IPv6."""
-    found = [ipaddress.ip_network(network) for network in _sources(networks)]
-    return {
-        f"v{version}": [
-            str(network) for network in ipaddress.collapse_addresses(item for item in found if item.version == version)
-        ]
-        for version in (4, 6)
-    }
+    found = _sources(networks)
+    return {f"v{version}": _networks(found, version) for version in (4, 6)}
 
 
-def egress_rules(services):
-    """Returns what a host that offers these services has to reach, and as whom."""
+def egress_rules(services, others=()):
+    """Returns what a host that offers these services has to reach, and as whom.
+
+    The DNS is for resolvers and for those who reach other hosts by their names: the users of these rules, and others.
+    """
     if isinstance(services, str) or not isinstance(services, Sequence):
         raise ValueError(f"services: {services!r} is not a list; write for example ['client', 'server']")
+    others = named("users", _users, others)
     rows = list(EGRESS["always"])
     for service in dict.fromkeys(services):
         if service not in SERVICES:
             raise ValueError(f"services: {service!r} is not a service; {checks.nearest(service, SERVICES)}")
         rows += EGRESS.get(service, [])
+    by_name = [user for name, users, *_rest in rows if name not in ("dhcp", "turn") for user in users]
+    asking = list(dict.fromkeys([*RESOLVERS, *by_name, *others]))
+    rows = [("dns_udp", asking, "udp", [53], []), ("dns_tcp", asking, "tcp", [53], []), *rows]
     return [
         {
             "name": name,
@@ -249,9 +331,7 @@ def check_egress(rule):
     for key in rule:
         if key not in EGRESS_KEYS:
             raise ValueError(f"{key!r} is not a key of a rule; {checks.nearest(key, EGRESS_KEYS)}")
-    checked = check_rule(
-        {"name": rule.get("name"), "protocol": rule.get("protocol"), "ports": rule.get("ports"), "rate": 1, "burst": 1}
-    )
+    checked = check_rule({"name": rule.get("name"), "protocol": rule.get("protocol"), "ports": rule.get("ports")})
     name = checked["name"]
     source_ports = rule.get("source_ports", [])
     return {
@@ -285,14 +365,7 @@ def nftables_egress(rules, users):
         who = "meta skuid " + _set(f'"{user}"' for user in known) + " " if known else ""
         from_ = f"{rule['protocol']} sport {_set(_merge_ports(rule['source_ports']))} " if rule["source_ports"] else ""
         match = f"{who}{from_}{rule['protocol']} dport {_set(_merge_ports(rule['ports']))}"
-        networks = [ipaddress.ip_network(network) for network in rule["destinations"]]
-        places = [""]
-        if networks:
-            places = [
-                f"{key} {_set(own)} "
-                for version, key in ((4, "ip daddr"), (6, "ip6 daddr"))
-                if (own := list(ipaddress.collapse_addresses(item for item in networks if item.version == version)))
-            ]
+        places = _places("daddr", rule["destinations"])
         lines += [f"{place}{match} counter name egress_{name} accept" for place in places]
     return {"counters": counters, "rules": lines}
 

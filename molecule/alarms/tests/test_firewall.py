@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
-from conftest import HOSTS, NAME
+from conftest import HOSTS, NAME, SCENARIO
+from hosts import apply
 
 HAZEL = HOSTS[NAME]["ansible_host"]
 OUTSIDE = {4: HOSTS["mail.test"]["ansible_host"], 6: "2001:db8:100::41"}
@@ -22,7 +24,7 @@ with socket.socket(family, socket.SOCK_STREAM if protocol == "tcp" else socket.S
     knock.settimeout(5)
     try:
         if len(sys.argv) > 4:
-            knock.bind(("", int(sys.argv[4])))
+            knock.bind((sys.argv[5] if len(sys.argv) > 5 else "", int(sys.argv[4])))
         knock.connect((address, port))
         knock.send(b"x")
         if protocol == "udp":
@@ -33,23 +35,119 @@ with socket.socket(family, socket.SOCK_STREAM if protocol == "tcp" else socket.S
         print("open" if error.errno == errno.ECONNREFUSED else "shut")
 """
 
-# Opens connections and keeps them until its input ends; says how many came through.
+# Opens connections, keeps them for a moment, and says how many were neither kept out nor reset, and how long each took. Where no
+# daemon listens, the host's kernel refuses: that has come through, too.
 OPEN = """
-import json, socket, sys
+import json, select, socket, sys, threading, time
 job = json.loads(sys.argv[1])
-kept = []
-for _ in range(job["count"]):
+kept, seconds, refused = [], [], []
+def connect():
+    begun = time.monotonic()
     try:
         kept.append(socket.create_connection((job["address"], job["port"]), job["seconds"], (job["from"], 0)))
+    except ConnectionRefusedError:
+        refused.append(1)
     except OSError:
-        pass
-print(len(kept))
+        return
+    seconds.append(round(time.monotonic() - begun, 3))
+threads = [threading.Thread(target=connect) for _ in range(job["count"])]
+for thread in threads:
+    thread.start()
+    if not job["at_once"]:
+        thread.join()
+for thread in threads:
+    thread.join()
+def is_reset(connection):
+    try:
+        return bool(select.select([connection], [], [], 0)[0]) and not connection.recv(1000)
+    except OSError:
+        return True
+time.sleep(0.5)
+print(json.dumps({"open": len([1 for connection in kept if not is_reset(connection)]) + len(refused), "seconds": seconds}))
+"""
+
+# Opens connections and closes them, again and again; prints a line once it is held off, and at the end what it has counted.
+SCAN = """
+import json, resource, socket, sys, threading, time
+job = json.loads(sys.argv[1])
+counts, lock, end = {"tried": 0, "came": 0}, threading.Lock(), time.monotonic() + job["for"]
+def scan():
+    while time.monotonic() < end:
+        with lock:
+            counts["tried"] += 1
+        try:
+            socket.create_connection((job["address"], job["port"]), job["seconds"], (job["from"], 0)).close()
+            with lock:
+                counts["came"] += 1
+        except OSError:
+            pass
+threads = [threading.Thread(target=scan) for _ in range(job["threads"])]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(json.dumps(counts))
+"""
+
+# Sends packets whose sender is somebody else.
+FORGE = """
+import json, random, socket, struct, sys
+job = json.loads(sys.argv[1])
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+ends = socket.inet_aton(job["from"]) + socket.inet_aton(job["address"])
+def checksum(data):
+    data += b"\\0" * (len(data) % 2)
+    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total = (total >> 16) + (total & 0xFFFF)
+    return ~(total + (total >> 16)) & 0xFFFF
+SYN, ACK = 2, 16
+for number in range(job["count"]):
+    port = random.randint(20000, 60000)
+    if job["protocol"] == "udp":
+        question = struct.pack("!HHHHHH", number, 0x0100, 1, 0, 0, 0) + b"\\3nut\\4test\\0" + struct.pack("!HH", 6, 1)
+        packet = struct.pack("!HHHH", port, job["port"], 8 + len(question), 0) + question
+    else:
+        flags = SYN if job["protocol"] == "syn" else ACK
+        packet = struct.pack("!HHIIBBHHH", port, job["port"], random.getrandbits(32), 1, 5 << 4, flags, 64240, 0, 0)
+        pseudo = ends + struct.pack("!BBH", 0, 6, len(packet))
+        packet = packet[:16] + struct.pack("!H", checksum(pseudo + packet)) + packet[18:]
+    protocol = 17 if job["protocol"] == "udp" else 6
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(packet), 0, 0, 64, protocol, 0) + ends
+    raw.sendto(head + packet, (job["address"], 0))
+"""
+
+# Answers as a DHCPv6 server does that has a global address.
+OFFER = """
+import socket, sys
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as server:
+    server.bind(socket.getaddrinfo(sys.argv[1], 547, type=socket.SOCK_DGRAM)[0][4])
+    server.sendto(b"offer", (sys.argv[2], 546, 0, socket.if_nametoindex("eth0")))
+"""
+LISTEN = """
+import socket, sys
+with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+    client.bind(("::", 546))
+    client.settimeout(20)
+    open("/run/dhcp-listens", "w").close()
+    try:
+        data, source = client.recvfrom(100)
+        print(data.decode(), source[0])
+    except TimeoutError:
+        print("nothing")
 """
 
 
 @pytest.fixture(scope="module", autouse=True)
 def programs(hazel, sink):
-    for host, name, text in ((hazel, "knock", KNOCK), (sink, "open", OPEN)):
+    for host, name, text in (
+        (hazel, "knock", KNOCK),
+        (hazel, "listen", LISTEN),
+        (sink, "knock", KNOCK),
+        (sink, "open", OPEN),
+        (sink, "scan", SCAN),
+        (sink, "forge", FORGE),
+        (sink, "offer", OFFER),
+    ):
         host.out(f"sh -c 'cat > /usr/local/lib/{name}.py'", stdin=text)
 
 
@@ -75,6 +173,13 @@ def programs(hazel, sink):
         ("www-data", "tcp", 443, "", "shut"),
         ("nobody", "tcp", 80, "", "shut"),
         ("munin", "udp", 40000, "", "shut"),
+        # The DNS is for those who reach something by its name, and for resolvers.
+        ("_apt", "udp", 53, "", "open"),
+        ("mail", "tcp", 53, "", "open"),
+        ("nobody", "udp", 53, "", "shut"),
+        ("munin", "tcp", 53, "", "shut"),
+        ("www-data", "udp", 53, "", "shut"),
+        ("turnserver", "tcp", 53, "", "shut"),
         ("root", "tcp", 8080, "", "open"),
     ],
 )
@@ -104,30 +209,156 @@ def test_what_was_refused_is_counted(hazel):
     assert int(values["refused"]) >= after["egress_refused"]
 
 
-def opened(sink, port, count=1, seconds=1, source=OUTSIDE[4]):
-    job = {"address": HAZEL, "port": port, "count": count, "seconds": seconds, "from": source}
-    return int(sink.out(f"python3 /usr/local/lib/open.py '{json.dumps(job)}'"))
+def opened(sink, port, count=1, seconds=1.0, source=OUTSIDE[4], at_once=False):
+    job = {"address": HAZEL, "port": port, "count": count, "seconds": seconds, "from": source, "at_once": at_once}
+    found = json.loads(sink.out(f"python3 /usr/local/lib/open.py '{json.dumps(job)}'"))
+    print(f"port {port}: {found['open']} of {count} connect, the last one after {max(found['seconds'], default=0)} s")
+    return found["open"]
 
 
-def test_one_source_has_so_many_connections_at_the_same_time(sink):
+def asked(sink, source):
+    """A question by UDP: where no daemon listens, the host's kernel says so."""
+    return sink.out(f"python3 /usr/local/lib/knock.py {HAZEL} udp 53 0 {source}")
+
+
+def forget(hazel):
+    """Nobody is held off any more."""
+    hazel.out(
+        "for set in $(nft list sets inet | grep -oE '[a-z_]+_(rate|over|again|tried)_v4|tried_v4'); do"
+        " nft flush set inet filter $set; done"
+    )
+
+
+def held_off(hazel) -> dict[str, list[str]]:
+    listed = json.loads(hazel.out("nft -j list sets inet"))["nftables"]
+    sets = [item["set"] for item in listed if "set" in item and "_over_v" in item["set"]["name"]]
+    return {item["name"]: [str(entry) for entry in item["elem"]] for item in sets if item.get("elem")}
+
+
+def test_one_source_has_so_many_connections_at_the_same_time(hazel, sink):
     """The inventory says 20, and that they may come at once."""
     assert opened(sink, 5222, 24) == 20
     # Those are closed now.
     assert opened(sink, 5222, 20) == 20
 
 
-def test_who_connects_too_often_is_let_in_nowhere_but_by_ssh(hazel, sink):
-    assert opened(sink, 5222) == 1
-    came = opened(sink, 5269, 130, 0.05)
-    print(f"{came} of 130 connections came through")
-    assert 50 <= came < 130
+VICTIM = "198.51.100.99"
+
+
+def test_forged_packets_shut_nobody_out(hazel, sink):
+    """Nobody has this address, so that nothing resets what is sent in its name; then somebody gets it."""
+    forget(hazel)
+    before = counters(hazel)
+    ports = {
+        "syn": (22, 53, 80, 443, 3478, 5000, 5222, 5223, 5269, 5270, 5349),
+        "ack": (22, 443, 5222, 5269),
+        "udp": (53,),
+    }
+    for protocol, numbers in ports.items():
+        for port in numbers:
+            job = {"protocol": protocol, "from": VICTIM, "address": HAZEL, "port": port, "count": 1000}
+            sink.out(f"python3 /usr/local/lib/forge.py '{json.dumps(job)}'")
+    after = counters(hazel)
+    print(f"{1000 * sum(map(len, ports.values()))} packets; held off: {held_off(hazel)}")
+    assert held_off(hazel) == {}
+    sink.out(f"ip address replace {VICTIM}/32 dev eth0")
     try:
-        assert opened(sink, 5222) == 0
-        assert opened(sink, 22) == 1
-        assert counters(hazel)["drop_abuse"] > 0
+        for port in (22, 443, 5222, 5269, 53):
+            assert opened(sink, port, source=VICTIM, seconds=10) == 1
+        assert asked(sink, VICTIM) == "open"
     finally:
-        hazel.out("nft flush set inet filter abuse_v4")
-    assert opened(sink, 5222) == 1
+        sink.out(f"ip address delete {VICTIM}/32 dev eth0")
+    last = counters(hazel)
+    names = [name for name in before if name.startswith("drop_") and name not in ("drop_rest", "drop_invalid")]
+    assert {name: last[name] - before[name] for name in names} == dict.fromkeys(names, 0), after
+
+
+def scanning(sink, port, seconds, threads, during):
+    """Have somebody at the address scan a port, for so many seconds; the result is what it has counted."""
+    job = {"address": HAZEL, "port": port, "seconds": seconds, "for": during, "threads": threads, "from": OUTSIDE[4]}
+    sink.out(
+        "rm -f /run/scan; systemd-run --quiet --collect --unit scan sh -c"
+        f" {shlex.quote(f'exec python3 /usr/local/lib/scan.py {shlex.quote(json.dumps(job))} > /run/scan')}"
+    )
+
+
+def scanned(sink) -> dict:
+    return json.loads(sink.out("while systemctl --quiet is-active scan; do sleep 0.1; done; cat /run/scan"))
+
+
+HONEST = 20
+
+
+@pytest.mark.parametrize(("patience", "least"), [(0.3, HONEST), (5, 1)], ids=["that goes on", "that waits"])
+def test_others_behind_the_address_of_a_scanner_still_connect(hazel, sink, patience, least):
+    """The rule lets one address complete 60 connections at once and one a second (see the inventory)."""
+    forget(hazel)
+    try:
+        scanning(sink, 5269, patience, 10, 15)
+        for _ in range(100):
+            if "server_over_v4" in held_off(hazel):
+                break
+        assert list(held_off(hazel)) == ["server_over_v4"]
+        came = opened(sink, 5269, HONEST, 20, at_once=True)
+        others = {port: opened(sink, port) for port in (22, 443, 5222, 53)}
+        assert asked(sink, OUTSIDE[4]) == "open"
+        found = scanned(sink)
+        print(f"{came} of {HONEST} others connect; the scanner: {found['came']} of {found['tried']}")
+        assert came >= least
+        assert others == dict.fromkeys(others, 1)
+        assert found["came"] < found["tried"]
+        assert counters(hazel)["drop_server"] > 0
+    finally:
+        sink.run("systemctl stop scan")
+        forget(hazel)
+    assert opened(sink, 5269) == 1
+
+
+@pytest.mark.parametrize("source", ["2001:db8:100::41", "link-local"])
+def test_a_dhcpv6_server_answers_from_any_of_its_addresses(hazel, sink, source):
+    def link_local(host):
+        return host.out("ip -6 -o address show dev eth0 scope link | awk '{print $4}'").partition("/")[0]
+
+    hazel.out(
+        "rm -f /run/dhcp-*; systemd-run --quiet --collect --unit dhcp sh -c"
+        " 'exec python3 /usr/local/lib/listen.py > /run/dhcp-heard'; until [ -e /run/dhcp-listens ]; do sleep 0.05; done"
+    )
+    own = f"{link_local(sink)}%eth0" if source == "link-local" else source
+    sink.out(f"python3 /usr/local/lib/offer.py {own} {link_local(hazel)}")
+    heard = hazel.out("while systemctl --quiet is-active dhcp; do sleep 0.05; done; cat /run/dhcp-heard")
+    print(f"from {own}: {heard}")
+    assert heard.startswith("offer ")
+
+
+def test_rules_that_are_refused_leave_the_minimal_ones(hazel, sink):
+    """A user that they name is gone: nft refuses the whole file."""
+    status = "/usr/local/libexec/firewall-trial status"
+    assert hazel.out(status) == "all rules are loaded"
+    hazel.out("cp /etc/nftables.conf /run/nftables.conf && useradd --system gone")
+    hazel.out("echo 'add rule inet filter output meta skuid { \"gone\" } accept' >> /etc/nftables.conf")
+    # These are also the rules that a trial would go back to.
+    hazel.out("nft -c -f /etc/nftables.conf && userdel gone && cp /etc/nftables.conf /var/lib/firewall-trial/kept")
+    try:
+        # It is known before the next boot.
+        assert "is refused" in hazel.run(status).stderr
+        assert hazel.run("systemctl restart nftables.service").rc != 0
+        said = hazel.run(status)
+        print(said.stderr)
+        assert said.rc != 0
+        assert [opened(sink, port) for port in (22, 5222, 5269, 443, 53)] == [1, 0, 0, 0, 0]
+        chains = hazel.out("nft list chain inet filter input")
+        assert "policy drop" in chains and "5222" not in chains
+        assert hazel.out("systemctl is-failed nftables.service") == "failed"
+        # New rules still get their trial, and mend it.
+        done = apply(["firewall"], NAME, inventory=SCENARIO / "inventory")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert hazel.out(status) == "all rules are loaded"
+        assert opened(sink, 5222) == 1
+    finally:
+        hazel.out(
+            "tee /etc/nftables.conf /var/lib/firewall-trial/kept < /run/nftables.conf > /dev/null; systemctl restart nftables.service"
+        )
+    assert hazel.out(status) == "all rules are loaded"
 
 
 def test_a_blocked_network(hazel, sink):

@@ -79,3 +79,66 @@ def test_firewall_hides_what_listens(rosewood, client):
             }
     finally:
         rosewood.out("systemctl stop stray")
+
+
+def test_the_self_test_sees_rules_that_the_next_boot_would_refuse(rosewood):
+    def found() -> list[str]:
+        return [line for line in rosewood.run("xmpp-status").stdout.splitlines() if " firewall " in line]
+
+    rosewood.out(
+        "cp /etc/nftables.conf /run/nftables.conf && echo 'meta skuid nobody_here accept' >> /etc/nftables.conf"
+    )
+    try:
+        (line,) = found()
+        print(line)
+        assert line.startswith("FAILS") and "after the next boot only the rules of /etc/nftables-minimal.conf" in line
+    finally:
+        rosewood.out("cp /run/nftables.conf /etc/nftables.conf")
+    (line,) = found()
+    assert line.startswith("ok ")
+
+
+SETTINGS = {
+    "ipv4": {
+        **dict.fromkeys(("accept_redirects", "secure_redirects", "send_redirects", "accept_source_route"), "0"),
+        **{"rp_filter": "2", "log_martians": "1"},
+    },
+    "ipv6": {"accept_redirects": "0", "accept_source_route": "0"},
+}
+SYSCTL = "/usr/lib/systemd/systemd-sysctl"
+
+
+def test_kernel_settings_reach_every_interface(rosewood):
+    """By effect, on those that are there and on one that comes later, also when they bring values of their own."""
+
+    def found() -> dict[str, str]:
+        names = "|".join(sorted({name for keys in SETTINGS.values() for name in keys}))
+        lines = rosewood.out(f"grep -EH . $(find /proc/sys/net/ipv[46]/conf/*/ | grep -E '/({names})$')").splitlines()
+        return dict(line.removeprefix("/proc/sys/net/").split(":") for line in lines)
+
+    def wrong(interface: str = "") -> dict[str, str]:
+        values = {path: value for path, value in found().items() if interface in path.split("/")[2]}
+        assert values
+        return {path: value for path, value in values.items() if value != SETTINGS[path[:4]][path.rpartition("/")[2]]}
+
+    def spoil(interface: str) -> None:
+        for family, keys in SETTINGS.items():
+            for key, value in keys.items():
+                rosewood.out(f"echo {1 if value == '0' else 0} > /proc/sys/net/{family}/conf/{interface}/{key}")
+
+    print(f"{len(found())} settings of {len({path.split('/')[2] for path in found()})} interfaces")
+    assert wrong() == {}
+    spoil("eth0")
+    assert wrong("eth0")
+    # As at boot.
+    rosewood.out("systemctl restart systemd-sysctl.service")
+    assert wrong() == {}
+    rosewood.out("ip link add later.5 type veth peer name later.6")
+    try:
+        assert wrong("later.5") == {}
+        spoil("later.5")
+        # As udev does for each interface that comes (99-systemd.rules).
+        rosewood.out(f"{SYSCTL} --prefix=/net/ipv4/conf/later.5 --prefix=/net/ipv6/conf/later.5")
+        assert wrong("later.5") == {}
+    finally:
+        rosewood.out("ip link delete later.5")

@@ -226,7 +226,6 @@ def test_a_flood_of_wrong_credentials_does_not_fill_the_journal(turn, rosewood):
     for entry in entries(rosewood, cursor):
         message = entry["MESSAGE"] if isinstance(entry["MESSAGE"], str) else bytes(entry["MESSAGE"]).decode()
         if FORGED in message:
-            print(entry)
             assert entry["_SYSTEMD_UNIT"] == "coturn.service"
             assert not message.startswith(FORGED)
             assert entry["SYSLOG_IDENTIFIER"] == "turnserver"

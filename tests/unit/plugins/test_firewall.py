@@ -25,8 +25,7 @@ def nft(lines):
         "table inet filter {",
         *lines["counters"],
         *lines["sets"],
-        "set abuse_v4 { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 60s; }",
-        "set abuse_v6 { type ipv6_addr; size 65535; flags dynamic,timeout; timeout 60s; }",
+        *(["chain count {", *lines["count"], "}"] if lines.get("count") else []),
         "chain input {",
         "type filter hook input priority filter;",
         "policy drop;",
@@ -35,6 +34,7 @@ def nft(lines):
         "}",
         "chain output {",
         "type filter hook output priority filter;",
+        *(["jump count"] if lines.get("count") else []),
         *lines.get("output", []),
         "}",
         "}",
@@ -103,36 +103,64 @@ def test_ssh_and_limits():
     ]
 
 
+NEW = "tcp dport { 443 } ct state new"
+SYN = "tcp dport { 443 } ct state untracked tcp flags & (fin | syn | rst | ack) == syn"
+
+
 def test_nftables_lines():
-    found = nftables_rules([rule(sources=["198.51.100.0/25", "198.51.100.128/25", "2001:db8::/32"])])
-    assert found == {
-        "counters": ["counter accept_web { }", "counter drop_web { }"],
-        "sets": [
-            "set web_v4 { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }",
-            "set web_v6 { type ipv6_addr; size 65535; flags dynamic,timeout; timeout 1m; }",
-        ],
-        "ssh": [],
-        "rules": [
-            "tcp dport { 443 } ct state new update @web_v4 { ip saddr limit rate over 5/second burst 9 packets } "
-            "counter name drop_web drop",
-            "tcp dport { 443 } ct state new update @web_v6 { ip6 saddr & ffff:ffff:ffff:ffff:: limit rate over "
-            "5/second burst 9 packets } counter name drop_web drop",
-            "ip saddr { 198.51.100.0/24 } tcp dport { 443 } ct state new counter name accept_web accept",
-            "ip6 saddr { 2001:db8::/32 } tcp dport { 443 } ct state new counter name accept_web accept",
-        ],
-    }
+    found = nftables_rules([rule(sources=["198.51.100.0/25", "198.51.100.128/25", "2001:db8::/32"])], 7)
+    assert found["counters"] == ["counter accept_web { }", "counter drop_web { }"]
+    assert found["ssh"] == []
+    assert found["untracked"] == "{ 443 }"
+    assert [line for line in found["sets"] if "_v4" in line] == [
+        "set web_rate_v4 { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }",
+        "set web_over_v4 { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 7s; }",
+        "set web_again_v4 { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 1m; }",
+        "set tried_v4 { type ipv4_addr . inet_service . inet_service; size 65535; flags dynamic,timeout; timeout 1m; }",
+    ]
+    once = "ip6 saddr . tcp sport . tcp dport"
+    source = "ip6 saddr & ffff:ffff:ffff:ffff::"
+    over = f"{SYN} {source} @web_over_v6"
+    assert [line for line in found["rules"] if "@web_over_v4" not in line] == [
+        f"{over} {once} != @tried_v6 add @tried_v6 {{ {once} }} counter name drop_web drop",
+        f"{over} update @web_again_v6 {{ {source} limit rate over 5/second burst 9 packets }} counter name drop_web drop",
+        f"ip saddr {{ 198.51.100.0/24 }} {NEW} socket wildcard {{ 0, 1 }} accept",
+        f"ip6 saddr {{ 2001:db8::/32 }} {NEW} socket wildcard {{ 0, 1 }} accept",
+        f"ip saddr {{ 198.51.100.0/24 }} {SYN} accept",
+        "ip saddr { 198.51.100.0/24 } tcp dport { 443 } ct state new counter name accept_web accept",
+        f"ip6 saddr {{ 2001:db8::/32 }} {SYN} accept",
+        "ip6 saddr { 2001:db8::/32 } tcp dport { 443 } ct state new counter name accept_web accept",
+    ]
+    assert found["count"][-2:] == [
+        "tcp sport { 443 } update @web_rate_v4 { ip daddr limit rate over 5/second burst 9 packets } "
+        "update @web_over_v4 { ip daddr }",
+        "tcp sport { 443 } update @web_rate_v6 { ip6 daddr & ffff:ffff:ffff:ffff:: limit rate over 5/second burst 9 packets } "
+        "update @web_over_v6 { ip6 daddr & ffff:ffff:ffff:ffff:: }",
+    ]
 
 
-def test_who_connects_too_often_or_too_much():
-    """Connections at the same time are counted, and who is beyond a limit of TCP is noted; by ssh everybody comes in."""
-    found = nftables_rules(
-        [
-            rule(name="ssh", ports=[22], connections=7),
-            rule(connections=3),
-            rule(name="dns_udp", protocol="udp", ports=[53]),
-        ],
-        True,
-    )
+def test_a_first_packet_counts_against_nobody():
+    """Anybody can send it in the name of anybody else: limits look at completed handshakes, and no rule at senders of UDP."""
+    found = nftables_rules(firewall_rules(ALL))
+    lines = found["ssh"] + found["rules"]
+    for line in lines:
+        begins = "ct state untracked" in line
+        if "udp" in line:
+            assert line.endswith("accept") and "saddr" not in line
+        elif begins and "drop" in line:
+            # Only of a source that has completed too many, and only at these ports.
+            name = re.search("counter name drop_([a-z_]+)", line)[1]
+            assert re.search(rf" @{name}_over_v[46] ", line), line
+        else:
+            assert begins == line.endswith("== syn accept")
+    noted = [line for line in lines + found["count"] if re.search(r"(add|update) @\w+_over_", line)]
+    assert noted and set(noted) <= set(found["count"])
+    assert not [line for line in lines + found["sets"] if "dns" in line and ("rate" in line or "over_v" in line)]
+    assert nft(found).returncode == 0
+
+
+def test_connections_at_the_same_time():
+    found = nftables_rules([rule(name="ssh", ports=[22], connections=7), rule(connections=3)])
     assert [line for line in found["sets"] if "_open_" in line] == [
         f"set {name}_open_{family} {{ type {kind}; size 65535; flags dynamic; }}"
         for name in ("ssh", "web")
@@ -140,20 +168,24 @@ def test_who_connects_too_often_or_too_much():
     ]
     assert (
         "tcp dport { 443 } ct state new add @web_open_v6 { ip6 saddr & ffff:ffff:ffff:ffff:: ct count over 3 } "
-        "counter name drop_web drop"
+        "counter name drop_web reject with tcp reset"
     ) in found["rules"]
-    assert (
-        "tcp dport { 443 } ct state new update @web_v4 { ip saddr limit rate over 5/second burst 9 packets } "
-        "update @abuse_v4 { ip saddr } counter name drop_web drop"
-    ) in found["rules"]
-    assert len(found["ssh"]) == 5 and sum("abuse" in line for line in found["ssh"] + found["rules"]) == 2
+    assert nft(found).returncode == 0
+
+
+def test_nobody_is_held_off():
+    found = nftables_rules(firewall_rules(ALL), 0)
+    assert found["count"] == []
+    assert not [line for line in found["sets"] + found["ssh"] + found["rules"] if "_over_" in line or "tried" in line]
     assert nft(found).returncode == 0
 
 
 def test_one_family_of_sources_leaves_the_other_closed():
     lines = nftables_rules([rule(sources=["198.51.100.7"])])["rules"]
     assert [line for line in lines if line.endswith("accept")] == [
-        "ip saddr { 198.51.100.7/32 } tcp dport { 443 } ct state new counter name accept_web accept"
+        f"ip saddr {{ 198.51.100.7/32 }} {NEW} socket wildcard {{ 0, 1 }} accept",
+        f"ip saddr {{ 198.51.100.7/32 }} {SYN} accept",
+        "ip saddr { 198.51.100.7/32 } tcp dport { 443 } ct state new counter name accept_web accept",
     ]
 
 
@@ -162,7 +194,7 @@ def test_one_family_of_sources_leaves_the_other_closed():
     [
         firewall_rules(ALL),
         firewall_rules(ALL, ssh_sources=["198.51.100.0/24", "198.51.100.7", "2001:db8::/32", "2001:db8::7"]),
-        [rule(ports=["49152-65535", 50000, 443, 443, "400-500"], protocol="udp", rate=1, burst=1)],
+        [rule(ports=["49152-65535", 50000, 443, 443, "400-500"], protocol="udp", rate=0, burst=0)],
         [rule(name="a" * 24, rate=1000000, burst=1000000)],
         [],
     ],
@@ -239,6 +271,12 @@ def test_no_value_can_break_out(key, text):
         (lambda: firewall_rules([], limits={"web": {"rate": 1}}), "limits: 'web' is not one of the rules; write"),
         (lambda: firewall_rules([], limits={"ssh": {"rat": 1}}), "limits.ssh: {'rat': 1} is not a limit"),
         (lambda: firewall_rules([], limits={"ssh": {"rate": 0}}), "limits: ssh: rate: 0 is not a count"),
+        (lambda: firewall_rules(["dns"], limits={"dns_tcp": {"rate": 9}}), "limits: dns_tcp: burst: 0 is not a count"),
+        (
+            lambda: firewall_rules(["dns"], limits={"dns_udp": {"rate": 9}}),
+            "limits: dns_udp: rate: 9 is a limit by source, and the source of a UDP packet can be forged, so that anybody could "
+            "shut out anybody else; leave rate, burst and connections out of rules for udp",
+        ),
         (lambda: firewall_rules([], limits=[]), "limits: [] is not a dictionary"),
         (lambda: nftables_rules([rule(), rule()]), "rule 2: name: 'web' is the name of two rules; give each its own"),
         (lambda: nftables_rules([rule(port=5)]), "rule 1: 'port' is not a key of a rule; did you mean 'ports'?"),
