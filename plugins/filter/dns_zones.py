@@ -34,7 +34,8 @@ description:
     has no address, different TTLs of one name and type (RFC 2181), a wrong name, address or number, and an unknown type
     are errors. The message names the argument or the record.
 positional: >-
-  hostname, addresses, certificate_authorities, certificates, nameservers, hostmaster, ttl, records, services, host_keys
+  hostname, addresses, certificate_authorities, certificates, nameservers, hostmaster, ttl, records, services, host_keys,
+  private_addresses
 options:
   _input:
     description: The XMPP domains, as P(magicbroccoli.xmpp.domains#filter) returns them.
@@ -46,7 +47,7 @@ options:
     type: str
     required: true
   addresses:
-    description: The machine's public IPv4 and IPv6 addresses.
+    description: The machine's public IPv4 and IPv6 addresses. Private ones are errors without O(private_addresses).
     type: list
     elements: str
     required: true
@@ -77,7 +78,8 @@ options:
   records:
     description:
       - The operator's own records, with C(name), C(type), C(data) and perhaps C(ttl).
-      - Types are A, AAAA, CAA, CNAME, DS, HTTPS, MX, NS, PTR, SRV, SSHFP, SVCB, TLSA and TXT.
+      - Types are A, AAAA, CAA, CNAME, DNAME, DS, HTTPS, LOC, MX, NAPTR, NS, OPENPGPKEY, PTR, SMIMEA, SRV, SSHFP, SVCB, TLSA, TXT,
+        URI, and TYPE with the number of another (RFC 3597).
       - Names in the data end in a dot, or are one label inside the zone.
       - The data of TXT is the text itself, of any length, without quotes.
       - A name with a dot at its end may be in any of the zones; others are in that of the first domain.
@@ -99,6 +101,10 @@ options:
     type: list
     elements: str
     default: []
+  private_addresses:
+    description: Whether O(addresses) may be such that only some network reaches them (RFC 1918, RFC 4193, RFC 6598).
+    type: bool
+    default: false
 seealso:
   - plugin: magicbroccoli.xmpp.domains
     plugin_type: filter

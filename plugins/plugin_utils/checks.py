@@ -108,6 +108,8 @@ def ip_address(value):
             f"{str(value)!r} is not an IP address; write for example '198.51.100.10' or '2001:db8::10', without a "
             "prefix length or a zone"
         )
+    if address.version == 6 and address.ipv4_mapped:
+        raise ValueError(f"{str(value)!r} is an IPv4 address in the form of an IPv6 one; write '{address.ipv4_mapped}'")
     for property_name, reason in (
         ("is_unspecified", "stands for no machine"),
         ("is_loopback", "is the loopback"),
@@ -120,6 +122,43 @@ def ip_address(value):
                 "example '198.51.100.10'"
             )
     return canonical(address)
+
+
+# Networks that the world does not route to a host, and what each is for. Those of documentation are of use in a lab.
+NOT_PUBLIC = tuple(
+    (ipaddress.ip_network(given), what)
+    for given, what in (
+        ("0.0.0.0/8", "of this network alone (RFC 791)"),
+        ("10.0.0.0/8", "private (RFC 1918)"),
+        ("100.64.0.0/10", "shared between a provider and its customers (RFC 6598)"),
+        ("172.16.0.0/12", "private (RFC 1918)"),
+        ("192.0.0.0/24", "reserved for protocols (RFC 6890)"),
+        ("192.168.0.0/16", "private (RFC 1918)"),
+        ("198.18.0.0/15", "for measurements (RFC 2544)"),
+        ("240.0.0.0/4", "reserved (RFC 1112)"),
+        ("64:ff9b::/96", "an IPv4 address behind NAT64 (RFC 6052)"),
+        ("64:ff9b:1::/48", "an IPv4 address behind NAT64 (RFC 8215)"),
+        ("100::/64", "for packets to be thrown away (RFC 6666)"),
+        ("fc00::/7", "private (RFC 4193)"),
+        ("fec0::/10", "private (RFC 3879)"),
+    )
+)
+
+
+def public_addresses(value, private=False):
+    """Addresses to be published: the world must reach them, unless the operator says that they are meant as they are."""
+    found = list_of(ip_address, "addresses", "['198.51.100.10', '2001:db8::10']", empty=False)(value)
+    meant = str(private).lower() in ("true", "yes", "on", "1")
+    for item in found if not meant else ():
+        address = ipaddress.ip_address(item)
+        for network_, what in NOT_PUBLIC:
+            if address.version == network_.version and address in network_:
+                raise ValueError(
+                    f"{item!r} is {what}, so that the world cannot reach it, and would be published in the DNS; write the public "
+                    "addresses that lead to this host, for example xmpp_addresses: ['198.51.100.10'], or "
+                    "xmpp_private_addresses: true if all who use it are in its network"
+                )
+    return found
 
 
 def network(value):

@@ -670,11 +670,12 @@ def dns_zones(
     records=(),
     services=("client", "server", "web"),
     host_keys=(),
+    private_addresses=False,
 ):
     """Returns the zones that a host with these domains must publish."""
     entries = named("domains", checks.some_domains, domains)
     hostname = named("hostname", checks.host_name, hostname)
-    addresses = named("addresses", checks.FORMATS["xmpp_addresses"], addresses)
+    addresses = named("addresses", lambda value: checks.public_addresses(value, private_addresses), addresses)
     services = named("services", checks.list_of(_service, "services", "['client', 'server', 'web']"), services)
     names = [entry["domain"] for entry in entries]
     # A domain below another one is in the zone of that one.

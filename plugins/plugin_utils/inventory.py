@@ -18,6 +18,7 @@ _KEYS = ("bind_transfer_keys", "bind_transfer_secret", "bind_transfer_key_name")
 # Checks of a variable that need others, too: name → (those others, check of the value and theirs).
 RELATED = {
     "bind_secondaries": (_KEYS, lambda value, *keys: dns_transfers.dns_transfers(value, [], *keys)),
+    "xmpp_addresses": (("xmpp_private_addresses",), checks.public_addresses),
     "bind_secondary_of": (_KEYS, lambda value, *keys: dns_transfers.dns_transfers([], value, *keys)),
 }
 

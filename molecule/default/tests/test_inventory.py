@@ -21,6 +21,14 @@ CASES = {
         {"xmpp_addresses": ["198.51.100.999"]},
         ["xmpp_addresses: '198.51.100.999' is not an IP address", "198.51.100.10"],
     ),
+    "a private address": (
+        {"xmpp_addresses": ["198.51.100.20", "10.0.0.5"]},
+        [
+            "xmpp_addresses: '10.0.0.5' is private (RFC 1918)",
+            "xmpp_addresses: ['198.51.100.10']",
+            "xmpp_private_addresses: true",
+        ],
+    ),
     "quote": (
         {"xmpp_domain": 'bro"ccoli.test'},
         ["xmpp_domain: 'bro\"ccoli.test' is not a domain name", "'\"' is not allowed", "example.org"],

@@ -27,6 +27,7 @@ FILES = {
               xmpp_admins: {description: [Who administers it.], type: list, elements: str, required: true}
               xmpp_hostname: {description: The machine., type: str, default: its name}
               xmpp_addresses: {description: Its addresses., type: list, elements: str}
+              xmpp_private_addresses: {description: Whether private., type: bool}
               xmpp_policy: {description: TLS., type: str, choices: [strict, modern], default: strict}
               xmpp_components:
                 {description: Components., type: dict, options: {muc: {type: str}, upload: {type: str}}}
@@ -37,12 +38,14 @@ FILES = {
     "roles/base/defaults/main.yml": """
         xmpp_hostname: "{{ inventory_hostname }}"
         xmpp_addresses: "{{ [ansible_facts['default_ipv4']['address']] }}"
+        xmpp_private_addresses: false
         xmpp_components: {muc: "muc.{{ xmpp_domain }}"}
         """,
     "roles/dns/meta/main.yml": "dependencies: [{role: tests.fake.base}]",
     "roles/dns/defaults/main.yml": """
         dns_zones: "{{ [{'domain': xmpp_domain, 'components': xmpp_components}] | magicbroccoli.xmpp.dns_zones(
-          hostname=xmpp_hostname, addresses=xmpp_addresses, records=dns_records) }}"
+          hostname=xmpp_hostname, addresses=xmpp_addresses, records=dns_records,
+          private_addresses=xmpp_private_addresses) }}"
         dns_records: []
         dns_days: 90
         dns_dead: "{{ dns_nowhere }}"
@@ -119,7 +122,7 @@ CASES = {
         [
             "xmpp_hostnam: is not a variable of the site model; did you mean 'xmpp_hostname'?",
             "xmpp_zzz: is not a variable of the site model; write one of xmpp_addresses, xmpp_admins, xmpp_components, "
-            "xmpp_domain, xmpp_hostname, xmpp_password, xmpp_policy",
+            "xmpp_domain, xmpp_hostname, xmpp_password, xmpp_policy, xmpp_private_addresses",
         ],
     ),
     "types": (
@@ -196,6 +199,23 @@ CASES = {
         ],
     ),
 }
+PRIVATE = (
+    "xmpp_addresses: '10.0.0.5' is private (RFC 1918), so that the world cannot reach it, and would be published in the DNS; "
+    "write the public addresses that lead to this host, for example xmpp_addresses: ['198.51.100.10'], or "
+    "xmpp_private_addresses: true if all who use it are in its network"
+)
+CASES |= {
+    # What is derived from them repeats no error.
+    "private": ({**GOOD, "xmpp_addresses": ["198.51.100.10", "10.0.0.5"]}, [PRIVATE]),
+    "private_meant": ({**GOOD, "xmpp_addresses": ["10.0.0.5"], "xmpp_private_addresses": True}, []),
+    "private_facts": (
+        {
+            **{key: value for key, value in GOOD.items() if key != "xmpp_addresses"},
+            "ansible_facts": {"module_setup": True, "default_ipv4": {"address": "10.0.0.5"}},
+        },
+        [PRIVATE],
+    ),
+}
 ROLES = ["tests.fake.dns", "tests.fake.updates", "tests.fake.keys"]
 # Wrong uses of the action itself.
 USES = {
@@ -239,7 +259,7 @@ def run(tmp_path_factory):
             }
         )
     )
-    facts = CASES["facts_there"][0]["ansible_facts"]
+    facts = {name: case["ansible_facts"] for name, (case, _errors) in CASES.items() if "ansible_facts" in case}
     task = "magicbroccoli.xmpp.check_inventory"
     write = [{"ansible.builtin.debug": {"msg": "RESULT {{ inventory_hostname }} {{ result | to_json }}"}}]
     (fake / "play.json").write_text(
@@ -249,10 +269,13 @@ def run(tmp_path_factory):
                     "hosts": "cases",
                     "gather_facts": False,
                     "tasks": [
-                        {
-                            "ansible.builtin.set_fact": {"cacheable": True, **facts},
-                            "when": "inventory_hostname == 'facts_there'",
-                        },
+                        *(
+                            {
+                                "ansible.builtin.set_fact": {"cacheable": True, **known},
+                                "when": f"inventory_hostname == '{name}'",
+                            }
+                            for name, known in facts.items()
+                        ),
                         {task: {"model": "site.meta.yml", "roles": ROLES}, "register": "result", "ignore_errors": True},
                         *write,
                     ],
@@ -328,6 +351,7 @@ def test_errors(run, name):
         ("address", ["dns_zones"]),
         ("facts_missing", ["dns_zones", "xmpp_addresses"]),
         ("facts_there", ["dns_zones"]),
+        ("private", ["dns_zones"]),
     ],
 )
 def test_what_could_not_be_judged(run, name, unknown):

@@ -624,3 +624,60 @@ def test_no_text_of_role_nginx_is_written_unchecked():
             value = f"https://a.test/{end}x"
             with pytest.raises(ValueError):
                 checks.FORMATS[name]([value] if option["type"] == "list" else value)
+
+
+PUBLIC = [
+    "198.51.100.10",
+    "192.0.2.1",
+    "203.0.113.1",
+    "2001:db8::10",
+    "3fff::1",
+    "100.63.255.255",
+    "172.32.0.1",
+    "2a00::1",
+]
+NOT_PUBLIC = {
+    "0.1.2.3": "of this network alone (RFC 791)",
+    "10.0.0.5": "private (RFC 1918)",
+    "172.16.0.1": "private (RFC 1918)",
+    "172.31.255.255": "private (RFC 1918)",
+    "192.168.1.1": "private (RFC 1918)",
+    "100.64.0.1": "shared between a provider and its customers (RFC 6598)",
+    "198.18.0.1": "for measurements (RFC 2544)",
+    "192.0.0.1": "reserved for protocols",
+    "255.255.255.255": "reserved",
+    "fd00::1": "private (RFC 4193)",
+    "FEC0::1": "private (RFC 3879)",
+    "64:ff9b::a00:5": "an IPv4 address behind NAT64",
+}
+
+
+def test_public_addresses():
+    assert checks.public_addresses(PUBLIC) == PUBLIC
+
+
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+def test_private_addresses_are_published_by_who_means_it_only(address):
+    with pytest.raises(ValueError, match=re.escape(f"is {NOT_PUBLIC[address]}")) as raised:
+        checks.public_addresses(["198.51.100.10", address])
+    assert "xmpp_addresses: ['198.51.100.10']" in str(raised.value) and "xmpp_private_addresses: true" in str(
+        raised.value
+    )
+    assert checks.public_addresses([address], True) == checks.public_addresses([address], "yes") == [address.lower()]
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("127.0.0.1", "is the loopback"),
+        ("::1", "is the loopback"),
+        ("169.254.1.1", "is link-local"),
+        ("fe80::1", "is link-local"),
+        ("::ffff:198.51.100.10", "is an IPv4 address in the form of an IPv6 one; write '198.51.100.10'"),
+        ("::ffff:127.0.0.1", "is an IPv4 address in the form of an IPv6 one"),
+        ("ff02::1", "is a multicast group"),
+    ],
+)
+def test_what_is_no_address_of_a_host_is_refused_whoever_means_it(address, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        checks.public_addresses([address], True)

@@ -444,6 +444,11 @@ def test_a_name_leads_to_one_place():
         zone(moved[0], record("TXT", "t", "a.x"))
 
 
+def test_private_addresses_that_are_meant():
+    found = load(dns_zone_file(zone(addresses=["10.0.0.5", "fd00::5"], private_addresses=True)))
+    assert found["@", "A"] == {"10.0.0.5"} and found["@", "AAAA"] == {"fd00::5"}
+
+
 def test_one_zone_twice():
     with pytest.raises(AnsibleFilterError, match="dns_zone_files: 'example.org' is there twice; put all records"):
         dns_zone_files([zone(), zone()], "/zones")
@@ -601,6 +606,10 @@ def test_below_a_delegation_other_servers_know_the_addresses():
     [
         ({"hostname": "rosewood"}, "dns_zones: hostname: 'rosewood' is not a full host name: it has one label only"),
         ({"addresses": []}, "addresses: [] is not a list of addresses: it is empty; write for example"),
+        (
+            {"addresses": ["10.0.0.5"]},
+            "addresses: '10.0.0.5' is private (RFC 1918), so that the world cannot reach it, and would",
+        ),
         ({"addresses": ["198.51.100.300"]}, "addresses: '198.51.100.300' is not an IP address"),
         (
             {"components": {"muc": "muc.example.net"}},
