@@ -258,7 +258,7 @@ def mail_address(value):
     """A mail address as an ACME account has one (RFC 8555, section 7.3)."""
     text(value, "a mail address", "hostmaster@example.org")
     local, _at, domain = str(value).rpartition("@")
-    if not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}", local):
+    if not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}", local) or local.startswith("-"):
         raise ValueError(f"{str(value)!r} is not a mail address; write for example 'hostmaster@example.org'")
     try:
         domain_name(domain)
@@ -476,6 +476,76 @@ def certificate_pair(value):
     return dict(value)
 
 
+def one_line(what, example):
+    """Makes a check of a text that goes into one line of something."""
+
+    def checked(value):
+        text(value, what, example)
+        if not value.isprintable():
+            raise ValueError(
+                f"{str(value)!r} is not {what}: it has a control character; write it in one line, for example '{example}'"
+            )
+        return str(value)
+
+    return checked
+
+
+def controller_path(value):
+    """The path of a file on the machine that runs Ansible, which no shell reads."""
+    one_line("the path of a file", "files/fullchain.pem")(value)
+    if value.startswith("-"):
+        raise ValueError(f"{str(value)!r} is not the path of a file: it begins as an option; write './{value}'")
+    return str(value)
+
+
+def package(value):
+    """A Debian package, with its version or release if need be (apt-get(8))."""
+    text(value, "a Debian package", "restic")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.+-]+(:[a-z0-9]+)?([=/][A-Za-z0-9.+:~*-]+)?", value):
+        raise ValueError(
+            f"{str(value)!r} is not a Debian package; write its name, for example 'restic' or 'restic=0.18*'"
+        )
+    return str(value)
+
+
+def snapshot(value):
+    """A snapshot of restic's, or the newest one."""
+    text(value, "a snapshot", "latest")
+    if not re.fullmatch("latest|[0-9a-f]{4,64}", value):
+        raise ValueError(
+            f"{str(value)!r} is not a snapshot; write 'latest', or the ID that `xmpp-backup restic snapshots` shows"
+        )
+    return str(value)
+
+
+def _entries(value, what, checks_of):
+    """A list of dictionaries whose options are checked by their spec, and these by a check of their own."""
+    for number, entry in enumerate(value, 1):
+        for key, check in checks_of.items():
+            if entry.get(key) is not None:
+                try:
+                    check(entry[key])
+                except ValueError as error:
+                    raise ValueError(f"number {number}: {key}: {error}") from error
+    return list(value)
+
+
+def status_ports(value):
+    """Ports that are asked by TLS."""
+    return _entries(value, "ports", {"port": port, "name": one_line("a name", "example.org"), "certificate": file_path})
+
+
+def status_commands(value):
+    """Programs that have to succeed: each a path and its words, which no shell reads."""
+    for number, entry in enumerate(value, 1):
+        words = entry["argv"]
+        if not words or not str(words[0]).startswith("/") or any("\0" in str(word) for word in words):
+            raise ValueError(
+                f"number {number}: {list(words)!r} is not a program and its words; write for example ['/usr/bin/test', '-e', '/x']"
+            )
+    return _entries(value, "programs", {"name": one_line("a name", "modules of Prosody")})
+
+
 def system_group(value):
     """The name of a system group (adduser(8))."""
     text(value, "a system group", "xmpp-turn")
@@ -654,7 +724,7 @@ def seconds(value):
 def file_system(value):
     """Where a file system is mounted."""
     text(value, "a file system", "/var")
-    if not value.startswith("/"):
+    if not value.startswith("/") or not value.isprintable():
         raise ValueError(f"{str(value)!r} is not a file system; write where it is mounted, for example '/var'")
     return str(value)
 
@@ -662,9 +732,9 @@ def file_system(value):
 def package_pattern(value):
     """A regular expression that apt's configuration can hold."""
     text(value, "a pattern of packages", "linux-")
-    if re.search(r'["\s;]', value):
+    if re.search(r'["\s;]', value) or not value.isprintable():
         raise ValueError(
-            f"{str(value)!r} is not a pattern of packages: it has a quotation mark, a semicolon or a space; write a regular "
+            f"{str(value)!r} is not a pattern of packages: it has a quotation mark, a semicolon, a space or a control character; write a regular "
             "expression of characters that a package's name can have, for example 'linux-' or 'libc6$'"
         )
     return str(value)
@@ -771,10 +841,9 @@ def listeners(version):
     def check(value):
         if value in ("any", "none"):
             return str(value)
-        found = network(value)
-        if found.version != version:
+        if network(value).version != version:
             raise ValueError(f"{value!r} is not IPv{version}; write an IPv{version} address, or 'any' or 'none'")
-        return str(found)
+        return str(value)
 
     return list_of(check, "addresses", "['any']", empty=False)
 
@@ -795,7 +864,8 @@ def repository(value):
         file_path(value)
     elif kind == "sftp":
         if not re.fullmatch(
-            r"([a-z_][a-z0-9._-]*@[A-Za-z0-9.-]+:|//([a-z_][a-z0-9._-]*@)?[A-Za-z0-9.:\[\]-]+/).+", rest
+            r"([a-z_][a-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9.-]*:|//([a-z_][a-z0-9._-]*@)?[A-Za-z0-9\[][A-Za-z0-9.:\[\]-]*/).+",
+            rest,
         ):
             raise ValueError(f"{str(value)!r} is not a repository: it names no user, host and folder; {hint}")
     elif kind == "rest":
@@ -866,8 +936,11 @@ def saved_path(value):
 def exclude_pattern(value):
     """A pattern of restic's, one line."""
     text(value, "a pattern", "/var/lib/example/*.tmp")
-    if not value.isprintable():
-        raise ValueError(f"{str(value)!r} is not a pattern: it is more than a line; write for example '*.tmp'")
+    if not value.isprintable() or value.startswith("-"):
+        raise ValueError(
+            f"{str(value)!r} is not a pattern: it has a control character, or begins as an option; write for example '*.tmp', or "
+            "'[-]x' for a name that begins so"
+        )
     return str(value)
 
 
@@ -892,7 +965,7 @@ def kept(value):
 def unit(value):
     """The full name of a systemd unit."""
     text(value, "a unit", "prosody.service")
-    if not re.fullmatch(r"[A-Za-z0-9:_.@-]+\.(service|socket|timer|path|target)", value):
+    if not re.fullmatch(r"[A-Za-z0-9:_.@][A-Za-z0-9:_.@-]*\.(service|socket|timer|path|target)", value):
         raise ValueError(f"{str(value)!r} is not a unit; write its full name, for example 'prosody.service'")
     return str(value)
 
@@ -1169,4 +1242,56 @@ FORMATS = {
     "updates_origins_extra": list_of(origin_pattern, "origins", "['origin=Example,label=Example']"),
     "updates_stale_days": waiting_days,
     "updates_windows": update_windows,
+    "backup_packages": list_of(package, "packages", "['restic']"),
+    "backup_restore_repository": or_empty(repository),
+    "backup_restore_snapshot": snapshot,
+    "bind_key_backup": controller_path,
+    "bind_packages": list_of(package, "packages", "['restic']"),
+    "certificates_acme_ca_bundle": or_empty(controller_path),
+    "certificates_acme_tsig_key": file_path,
+    "certificates_acme_webroot": file_path,
+    "certificates_group": system_group,
+    "certificates_key_backup": controller_path,
+    "certificates_key_path": file_path,
+    "certificates_key_source": or_empty(controller_path),
+    "certificates_packages": list_of(package, "packages", "['restic']"),
+    "certificates_path": file_path,
+    "certificates_private_ca_path": controller_path,
+    "certificates_rsa_key_path": file_path,
+    "certificates_rsa_key_source": or_empty(controller_path),
+    "certificates_rsa_path": file_path,
+    "certificates_rsa_source": or_empty(controller_path),
+    "certificates_source": or_empty(controller_path),
+    "mail_packages": list_of(package, "packages", "['restic']"),
+    "status_certificates": lambda value: _entries(value, "certificates", {"path": file_path}),
+    "status_commands": status_commands,
+    "status_hostname": one_line("the name of a host", "rosewood.example.org"),
+    "status_packages": list_of(package, "packages", "['restic']"),
+    "status_ports": status_ports,
+    "status_states": lambda value: _entries(
+        value,
+        "states",
+        {
+            "name": one_line("a name", "backup"),
+            "path": file_path,
+            "lock": file_path,
+            "key": one_line("a key", "last_success"),
+            "do": one_line("a command", "journalctl -n 50"),
+        },
+    ),
+    "status_units": list_of(unit, "units", "['prosody.service']"),
+    "status_units_extra": list_of(unit, "units", "['example.service']"),
+    "turn_certificate": file_path,
+    "turn_certificate_key": file_path,
+    "turn_packages": list_of(package, "packages", "['restic']"),
+    "updates_announcement": one_line("an announcement", "This server restarts in {minutes} minutes."),
+    "updates_packages": list_of(package, "packages", "['restic']"),
+    "xmpp_certificate": file_path,
+    "xmpp_certificate_group": system_group,
+    "xmpp_certificate_key": file_path,
+    "xmpp_certificate_rsa": file_path,
+    "xmpp_certificate_rsa_key": file_path,
+    "xmpp_key_backup": controller_path,
+    "xmpp_turn_secret": file_path,
+    "xmpp_turn_secret_group": system_group,
 }

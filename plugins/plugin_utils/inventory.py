@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks, dns_transfers
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks, dns, dns_transfers
 
 _MARKUP = re.compile(r"\b[A-Z]+\(([^()]*)\)")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -18,6 +18,8 @@ _KEYS = ("bind_transfer_keys", "bind_transfer_secret", "bind_transfer_key_name")
 # Checks of a variable that need others, too: name → (those others, check of the value and theirs).
 RELATED = {
     "bind_secondaries": (_KEYS, lambda value, *keys: dns_transfers.dns_transfers(value, [], *keys)),
+    # A list of zones of the operator's own has passed no filter yet.
+    "bind_zones": ((), lambda zones: [dns.dns_zone_file(zone) for zone in zones]),
     "xmpp_addresses": (("xmpp_private_addresses",), checks.public_addresses),
     "bind_secondary_of": (_KEYS, lambda value, *keys: dns_transfers.dns_transfers([], value, *keys)),
 }

@@ -567,7 +567,7 @@ def test_repositories(value):
         ("backup_ssh_host_keys", ["backup.test ssh-ed25519 " + "A" * 68 + "\n* x " + "A" * 20], "is not a line"),
         ("backup_paths_extra", ["/etc"], "would be replaced as a whole by a restore"),
         ("backup_paths_extra", ["var/lib/x"], "is not the path of a file"),
-        ("backup_exclude_extra", ["a\nb"], "it is more than a line"),
+        ("backup_exclude_extra", ["a\nb"], "it has a control character, or begins as an option"),
         ("backup_time", "7:30", "is not a time"),
         ("backup_keep", {"daily": 0}, "daily: 0 is not a count"),
         ("backup_check_parts", 0, "0 is not a count"),

@@ -2,6 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import pathlib
 import re
 from pathlib import Path
 
@@ -681,3 +682,133 @@ def test_private_addresses_are_published_by_who_means_it_only(address):
 def test_what_is_no_address_of_a_host_is_refused_whoever_means_it(address, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         checks.public_addresses([address], True)
+
+
+ROLES = ("backup", "bind", "certificates", "mail", "status", "turn", "updates")
+TOP = pathlib.Path(__file__).resolve().parents[3]
+# The filters check them, of which their defaults or what is derived from them are made; and those that are not to be set.
+BY_FILTERS = {
+    "bind_records_extra",
+    "bind_ssh_host_keys",
+    "bind_zones",
+    "bind_zones_extra",
+    "xmpp_certificates",
+    "xmpp_provider",
+}
+
+
+def texts():
+    """Every variable that can hold a text of any kind, with its type."""
+    files = [TOP / "playbooks/site.meta.yml", *(TOP / f"roles/{role}/meta/argument_specs.yml" for role in ROLES)]
+    for file in files:
+        (spec,) = yaml.safe_load(file.read_text())["argument_specs"].values()
+        for name, option in spec["options"].items():
+            if option["type"] in ("str", "path", "list", "dict", "raw") and not option.get("choices"):
+                yield name, option
+
+
+def test_every_text_is_checked_by_its_form():
+    """None reaches a command line, a unit or a file of lines unseen."""
+    names = [name for name, _option in texts()]
+    unseen = [name for name in names if name not in checks.FORMATS and name not in BY_FILTERS]
+    print(f"{len(names)} variables, {len(names) - len(BY_FILTERS)} by a check of their own")
+    assert unseen == [] and len(names) > 100
+
+
+HOSTILE = ["a\nb", "x\n[Service]\nExecStart=/bin/false", "-x", "--option=x", "a\0b", "x\r\ny", "\x1b[31m"]
+# What begins with a hyphen is data there: one line of a file, or a text that is shown.
+HYPHENS = {
+    "backup_passphrase",
+    "mail_password",
+    "mail_user",
+    "status_hostname",
+    "updates_announcement",
+    "updates_blacklist",
+    "updates_fleet",
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    sorted({name for name, option in texts() if option["type"] in ("str", "path") or option.get("elements") == "str"}),
+)
+def test_newlines_and_options_are_refused(name):
+    if name in BY_FILTERS:
+        return
+    option = dict(texts())[name]
+    for value in HOSTILE:
+        if value.startswith("-") and name in HYPHENS:
+            continue
+        with pytest.raises(ValueError, match="."):
+            checks.FORMATS[name]([value] if option["type"] == "list" else value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "backup_exclude_extra",
+            ["-x"],
+            "'-x' is not a pattern: it has a control character, or begins as an option; write",
+        ),
+        ("backup_exclude_extra", ["*.tmp\n--files-from=/etc/shadow"], "is not a pattern: it has a control character"),
+        ("backup_restore_snapshot", "--target=/", "'--target=/' is not a snapshot; write 'latest', or the ID that"),
+        ("backup_restore_repository", "--repo", "'--repo' is not a repository: '--repo' is not a kind of target"),
+        ("backup_repositories", ["sftp://-oProxyCommand/x"], "it names no user, host and folder; write for example"),
+        ("backup_repositories", ["sftp:a@-oProxyCommand:/x"], "it names no user, host and folder; write for example"),
+        ("backup_services", ["--now.service"], "'--now.service' is not a unit; write its full name"),
+        ("backup_packages", ["-o=x"], "'-o=x' is not a Debian package; write its name, for example 'restic'"),
+        ("mail_to", ["-oQ/tmp@example.org"], "'-oQ/tmp@example.org' is not a mail address"),
+        ("status_units_extra", ["a b.service"], "'a b.service' is not a unit"),
+        (
+            "status_commands",
+            [{"name": "x", "argv": ["sh -c true"]}],
+            "number 1: ['sh -c true'] is not a program and its words",
+        ),
+        (
+            "status_commands",
+            [{"name": "x\ny", "argv": ["/bin/true"]}],
+            "number 1: name: 'x\\ny' is not a name: it has a control",
+        ),
+        ("status_ports", [{"port": 0, "name": "x"}], "number 1: port: 0 is not a port"),
+        (
+            "status_ports",
+            [{"port": 1, "name": "x", "certificate": "x"}],
+            "number 1: certificate: 'x' is not the path of a file",
+        ),
+        ("status_certificates", [{"path": "/a b", "days": 1}], "number 1: path: '/a b' is not the path of a file"),
+        ("turn_certificate", "/x\nno-auth", "is not the path of a file; write an absolute one of letters"),
+        ("certificates_source", "-x", "'-x' is not the path of a file: it begins as an option; write './-x'"),
+        ("certificates_source", "files/my chain.pem\n", "is not the path of a file: it has a control character"),
+        ("bind_listen_on", ["any; }; "], "'any; }; ' is not a network"),
+        ("bind_listen_on", ["2001:db8::1"], "'2001:db8::1' is not IPv4; write an IPv4 address, or 'any' or 'none'"),
+        ("bind_listen_on_v6", [], "[] is not a list of addresses: it is empty"),
+        ("bind_zsk_lifetime_days", 0, "0 is no lifetime of a key; write days from 1 to 3650, for example 90"),
+    ],
+)
+def test_values_that_would_be_read_as_something_else(name, value, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        checks.FORMATS[name](value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("backup_exclude_extra", ["/srv/*.tmp", "!/srv/a", "[-]x"]),
+        ("backup_restore_snapshot", "1a2b3c4d"),
+        ("backup_packages", ["restic=0.18*", "libc6:amd64", "g++", "nginx/trixie"]),
+        ("certificates_source", "files/my chain.pem"),
+        ("status_units", ["ssh.service", "fwupd@x.service"]),
+        ("updates_announcement", "Dieser Server startet in {minutes} Minuten neu — für Updates."),
+        ("bind_listen_on", ["198.51.100.10", "192.0.2.0/24", "none"]),
+    ],
+)
+def test_values_that_are_meant(name, value):
+    assert checks.FORMATS[name](value) == value
+
+
+def test_the_defaults_pass():
+    for role in ("xmpp", *ROLES):
+        for name, value in yaml.safe_load((TOP / f"roles/{role}/defaults/main.yml").read_text()).items():
+            if name in checks.FORMATS and "{{" not in str(value):
+                checks.FORMATS[name](value)
