@@ -19,6 +19,8 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.config_tree imp
     check_serial,
     command,
     destinations,
+    leaves,
+    masked,
     plan,
 )
 
@@ -97,12 +99,26 @@ class ActionModule(ActionBase):
                 if relative.endswith(SUFFIX):
                     if entry["secret"] and not data.startswith(VAULT):
                         entry["public"] = data.decode("utf-8", "replace")
+                    if "conceals" in entry:
+                        self._conceal(entry, relative, path, templars, task_vars)
                     data = self._render_template(relative, path, entry, templars, task_vars)
                 elif data.startswith(VAULT):
                     with open(self._loader.get_real_file(path), "rb") as f:
                         data = f.read()
                 entry["content"] = data.decode("utf-8", "surrogateescape")
             check_serial(entry)
+
+    def _conceal(self, entry, relative, path, templars, task_vars):
+        """Give a file with secret values in it these, for what validators say, and for diffs its text without them."""
+        values = {}
+        for name in entry.pop("conceals"):
+            if name not in task_vars:
+                raise ValueError(f"files[{entry['path']!r}]: conceals: there is no variable {name!r}; correct its name")
+            values[name] = self._templar.template(task_vars[name])
+        entry["concealed"] = leaves(list(values.values()))
+        if self._task.diff:
+            public = {**task_vars, **{name: masked(value) for name, value in values.items()}}
+            entry["public"] = self._render_template(relative, path, entry, templars, public).decode("utf-8", "replace")
 
     def _render_template(self, relative, path, entry, templars, task_vars):
         """A template's bytes, rendered as ansible.builtin.template does."""

@@ -124,6 +124,19 @@ def _words(text):
     return {word for word in (*whole, *parts) if len(word) >= 4 and not (word.isdecimal() and len(word) < 6)}
 
 
+# What can hold a value in Lua: comments, texts in any form, and numbers.
+LUA_VALUES = re.compile(
+    r"""--\[(?P<a>=*)\[.*?\](?P=a)\]|--[^\n]*|\[(?P<b>=*)\[.*?\](?P=b)\]|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|\b\d[\w.]*""",
+    re.DOTALL,
+)
+
+
+def conceal(text, public):
+    """A text of Lua without the values that its public form does not have; names of options stay."""
+    known = {found[0] for found in LUA_VALUES.finditer(public)}
+    return LUA_VALUES.sub(lambda found: found[0] if found[0] in known else "[secret]", text)
+
+
 def redact(output, secrets, paths):
     """A validator's output without the words of secret files.
 
@@ -285,6 +298,7 @@ class ConfigTree:
             entries = payload["files"]  # plan() has sorted them: a directory comes before what is in it
             self._paths = [entry["path"] for entry in entries]
             self._secrets = [(entry["content"], entry.get("public", "")) for entry in entries if entry.get("secret")]
+            self._secrets += [("\n".join(entry["concealed"]), "") for entry in entries if entry.get("concealed")]
             changes = self._compare(entries)
             if changes:
                 self._validate_staged(entries, changes, payload.get("validate_tree"))
@@ -753,6 +767,11 @@ class ConfigTree:
                         part[end + "_larger"] = limit
                     else:
                         part[side] = data.decode("utf-8", "replace")
+                if "concealed" in entry:
+                    shown = [side for side in ("before", "after") if side in part]
+                    part |= {side: conceal(part[side], entry.get("public", "")) for side in shown}
+                    if len(shown) == 2 and part["before"] == part["after"]:
+                        part["after"] += "[secret: another value]\n"
                 parts.append(part)
         before, after = self._attributes_now(change), self._attributes_then(entry)
         if before != after and not (change.st is None and change.data is not None):

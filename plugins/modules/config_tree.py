@@ -83,6 +83,9 @@ options:
       - "C(secret) (boolean, default V(false)): the content appears in no diff, no result and no error. In what a
         validator says, words of the file that its template does not have are replaced by C([secret]), except words
         with fewer than four characters and numbers with fewer than six digits."
+      - "C(conceals) (list of strings): variables whose values are secret in a template of Lua that is public otherwise. Diffs have
+        C([secret]) in place of every text, number and comment, before and after, that is not in the file as it is without these
+        values; what a validator says is treated as with C(secret)."
       - "C(serial) (string): a token that the text has exactly once, such as V(@SERIAL@), for which the host puts a
         serial number of the DNS. While the live file is the same but for the number, the live number stays. Otherwise
         it is the time in seconds since 1970, so that a host that was set up anew is ahead of what secondary servers

@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 
 SUFFIX = ".j2"
 STATES = ("file", "absent", "directory", "link")
-KEYS = ("owner", "group", "mode", "state", "target", "content", "validate", "secret", "serial")
+KEYS = ("owner", "group", "mode", "state", "target", "content", "validate", "secret", "conceals", "serial")
 # What a state has no use for. An absent path may keep all of its attributes, so that its state can be data.
 USELESS = {
     "file": ("target",),
     "absent": (),
-    "directory": ("target", "content", "validate", "secret", "serial"),
-    "link": ("mode", "content", "validate", "secret", "serial"),
+    "directory": ("target", "content", "validate", "secret", "conceals", "serial"),
+    "link": ("mode", "content", "validate", "secret", "conceals", "serial"),
 }
 
 
@@ -139,6 +139,14 @@ def _entry(path, given, source):
             f"{where}: there is no template for it; add templates{path}{SUFFIX}, content, or another state"
         )
     entry["secret"] = secret
+    conceals = given.get("conceals")
+    if conceals is not None:
+        named = isinstance(conceals, Sequence) and not isinstance(conceals, str)
+        if not named or not all(isinstance(name, str) and name.isidentifier() for name in conceals) or source is None:
+            raise ValueError(
+                f"{where}: conceals: {conceals!r} is no list of variables of a template; write for example ['example_options']"
+            )
+        entry["conceals"] = [str(name) for name in conceals]
     if content is not None:
         entry["content"] = str(content)
     validate = command(given.get("validate"), f"{where}: validate", placeholder=True)
@@ -177,6 +185,24 @@ def plan(files, sources):
                 )
             parent = posixpath.dirname(parent)
     return list(entries.values())
+
+
+def leaves(value):
+    """The texts and numbers in a value, without the keys that lead to them."""
+    if isinstance(value, Mapping):
+        return [leaf for item in value.values() for leaf in leaves(item)]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [leaf for item in value for leaf in leaves(item)]
+    return [] if value is None or isinstance(value, bool) else [str(value)]
+
+
+def masked(value):
+    """The same shape with nothing in it that could be secret."""
+    if isinstance(value, Mapping):
+        return {str(key): masked(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [masked(item) for item in value]
+    return value if value is None or isinstance(value, bool) else "" if isinstance(value, str) else 0
 
 
 def check_serial(entry):

@@ -207,6 +207,25 @@ def test_no_secret_gets_out(play):
         assert (play.dst / "key.conf").read_text() == f"user = admin\npassword = {SECRET}\n"
 
 
+def test_a_secret_in_a_public_file_does_not_get_out(play):
+    play.template("a.lua.j2", "limit = {{ limit }};\noptions = {{ options | magicbroccoli.xmpp.to_lua }};\n")
+    path = f"{play.dst}/a.lua"
+    given = {"limit": 7, "options": {"token": SECRET, "flag": True, "deep": [{"pin": 4711}]}}
+    tasks = [play.task(files={path: {"conceals": ["options"]}})]
+    result, output, code = play.run(tasks, "--diff", "-vvv", variables=given)
+    assert code == 0, output
+    assert f'token = "{SECRET}"' in (play.dst / "a.lua").read_text()
+    assert "+limit = 7;" in output and "token = [secret]" in output and "flag = true" in output
+    # What goes is not shown, either; nor when nothing else changes.
+    for options in ({"token": "another"}, {}):
+        _result, output, code = play.run(tasks, "--diff", "-vvv", variables={**given, "options": options})
+        assert code == 0 and SECRET not in output and "4711" not in output, output
+        assert "token = [secret]" in output
+    assert SECRET not in json.dumps(result)
+    _result, output, code = play.run([play.task(files={path: {"conceals": ["option"]}})], variables=given)
+    assert code != 0 and "conceals: there is no variable 'option'; correct its name" in output
+
+
 def test_a_template_that_fails_is_named(play):
     templates = {"undefined": "x\n{{ nothing_like_this }}\n", "quoting": "x\n{{ password | from_json }}\n"}
     tasks = []

@@ -23,6 +23,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree imp
     ConfigTree,
     ConfigTreeError,
     NotRestored,
+    conceal,
     find_serial,
     locate,
     next_serial,
@@ -986,3 +987,57 @@ def test_what_was_not_reported_is_said_again(place):
     result = place.apply(files)
     assert (result["changed"], place.names(result["paths"])) == (True, [".", "a", "a/b"][1:])
     assert place.apply(files)["changed"] is False
+
+
+PUBLIC = """-- Written by a test.
+c2s_ports = { 5222 };
+admins = { "admin@example.org" };
+token = "";
+table = { deep = ""; ["a key"] = 0; };
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (PUBLIC, PUBLIC),
+        (f'token = "{SECRET}";', "token = [secret];"),
+        (
+            f"table = {{ deep = '{SECRET}'; [\"a key\"] = 12345; }};",
+            'table = { deep = [secret]; ["a key"] = [secret]; };',
+        ),
+        (f'token = "quo\\"ted {SECRET}"; other = "admin@example.org"', 'token = [secret]; other = "admin@example.org"'),
+        (f"token = [[{SECRET}\n{SECRET}]];", "token = [secret];"),
+        (f"token = [==[{SECRET}]]{SECRET}]==];", "token = [secret];"),
+        (f"-- the former one was \"{SECRET}, don't tell\nc2s_ports = {{ 5222 }};", "[secret]\nc2s_ports = { 5222 };"),
+        (f"--[[ {SECRET}\n{SECRET} ]] c2s_ports = {{ 5222 }};", "[secret] c2s_ports = { 5222 };"),
+        (f'token = "{SECRET}', "token = [secret]"),
+        ("port = 0x1F90; limit = 1.5e3", "port = [secret]; limit = [secret]"),
+    ],
+)
+def test_a_lua_file_is_shown_without_what_is_not_public(text, expected):
+    assert conceal(text, PUBLIC) == expected
+
+
+def test_a_diff_of_a_file_with_secrets_in_it(place):
+    live = place.root / "a.lua"
+    live.write_text(PUBLIC.replace('token = ""', f'token = "former {SECRET}"'))
+    new = PUBLIC.replace('token = ""', f'token = "{SECRET}"')
+    (part, *_rest) = place.apply(
+        [place.file("a.lua", new, concealed=[SECRET], public=PUBLIC)], check=True, diff=True, diff_limit=10000
+    )["diff"]
+    hidden = PUBLIC.replace('token = ""', "token = [secret]")
+    assert (part["before"], part["after"]) == (hidden, hidden + "[secret: another value]\n")
+    (part, *_rest) = place.apply(
+        [place.file("a.lua", new + "more = true;\n", concealed=[SECRET], public=PUBLIC + "more = true;\n")],
+        diff=True,
+        diff_limit=10000,
+    )["diff"]
+    assert part["after"] == hidden + "more = true;\n" and SECRET not in json.dumps(part)
+
+
+def test_a_validator_that_quotes_a_value(place):
+    entry = place.file("a.lua", f'token = "{SECRET}"\n', concealed=[SECRET], validate=["sh", "-c", "cat %s; exit 1"])
+    with pytest.raises(ConfigTreeError) as raised:
+        place.apply([entry])
+    assert SECRET not in str(raised.value) and "token = " in str(raised.value)

@@ -12,6 +12,8 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.config_tree imp
     command,
     destination,
     destinations,
+    leaves,
+    masked,
     plan,
 )
 
@@ -123,7 +125,7 @@ def test_paths_that_are_none(path, problem):
     assert str(e.value) == f"files[{path!r}]: {problem}"
 
 
-WORDS = "owner, group, mode, state, target, content, validate, secret, serial"
+WORDS = "owner, group, mode, state, target, content, validate, secret, conceals, serial"
 STATES = "it is one of file, absent, directory, link"
 ACCOUNT = "is no name or number of an account; write one, such as 'root'"
 TOKEN = "is no token; write one that the text has once, as '@SERIAL@'"
@@ -151,6 +153,13 @@ PLACEHOLDER = "which stands for what it has to check; add it"
         ({"content": 5}, "content has to be a string, and is of the type int; quote or serialise it"),
         ({"content": {"pw": "x"}}, "content has to be a string, and is of the type dict; quote or serialise it"),
         ({"content": "", "secret": "yes"}, "secret: 'yes' is no boolean; write true or false"),
+        *[
+            (
+                {"content": "", "conceals": names},
+                f"conceals: {names!r} is no list of variables of a template; write for example ['example_options']",
+            )
+            for names in ("a", ["a b"], [5], ["a"])
+        ],
         ({"content": "", "target": "x"}, "target has no meaning for state 'file'; remove it"),
         ({"content": "", "validate": "check"}, f"validate: 'check' has no %s, {PLACEHOLDER}"),
         ({"content": "", "serial": "12"}, f"serial: '12' {TOKEN}"),
@@ -221,3 +230,9 @@ def test_a_directory_comes_before_what_is_in_it():
         "/a/b/c",
         "/a-b",
     ]
+
+
+def test_what_a_value_holds_and_its_shape_without():
+    value = {"a": "x", "b": [1, True, None, {"c d": "y"}], "e": {"f": 2.5}}
+    assert leaves(value) == ["x", "1", "y", "2.5"]
+    assert masked(value) == {"a": "", "b": [0, True, None, {"c d": ""}], "e": {"f": 0}}
