@@ -19,9 +19,11 @@ local st = require "util.stanza";
 local cache = require "util.cache";
 local jid = require "util.jid";
 local throttle = require "util.throttle";
+local now = require "util.time".now;
 local modulemanager = require "core.modulemanager";
 
 local share = module:get_option_number("storage_share", math.huge);
+if share == math.huge then return; end
 local database_share = math.min(share, module:get_option_number("storage_share_database", 2^30));
 -- Each item has its place in tables and indexes, however small it is.
 local overhead = 500;
@@ -40,7 +42,7 @@ if module:get_host_type() == "component" then
 		local sender = jid.bare(event.stanza.attr.from);
 		local its = throttles:get(sender) or throttle.create(share, math.max(kept, 86400));
 		throttles:set(sender, its);
-		if share < math.huge and not its:poll(#tostring(event.stanza) + overhead) then
+		if not its:poll(#tostring(event.stanza) + overhead) then
 			return refuse(event, "Your messages have used up your share of this server's disk");
 		end
 	end, 40);
@@ -67,7 +69,7 @@ local function count(username)
 	local engine = assert(get_engine(), "storage_share needs SQL storage");
 	local length = length_in(engine);
 	local found = { archive = 0, others = 0, next = 0 };
-	local started = os.clock();
+	local started = now();
 	local ok, problem = engine:transaction(function ()
 		local archives = ('SELECT "store", SUM(%s + %d) FROM "prosodyarchive" WHERE "host"=? AND "user"=? GROUP BY "store"')
 			:format(length, overhead);
@@ -80,7 +82,7 @@ local function count(username)
 	end);
 	if not ok then module:log("error", "Cannot read how much %s has stored: %s", username, problem); end
 	-- Never more than a thousandth of the time, however large it is.
-	found.next = os.time() + math.max(1, 1000 * (os.clock() - started));
+	found.next = os.time() + math.max(1, 1000 * (now() - started));
 	used:set(username, found);
 	return found;
 end
@@ -107,7 +109,6 @@ end
 
 -- What is replaced or deleted is only noticed when the database is asked again, and it is when the share seems to be used up.
 local function is_over(username, bytes, file_bytes)
-	if share == math.huge then return false; end
 	if surplus(username, bytes, file_bytes or 0, 1) <= 0 then return false; end
 	if os.time() >= of(username).next then count(username); end
 	return surplus(username, bytes, file_bytes or 0, 1) > 0;
@@ -162,19 +163,23 @@ local function shorten(username)
 	local wanted = math.min(surplus(username, 0, 0, 0.9), of(username).archive - database_share / 4);
 	if wanted <= 0 then return; end
 	local engine = get_engine();
-	local freed, until_when = 0, nil;
+	local freed, ids = 0, {};
 	engine:transaction(function ()
-		local oldest = ('SELECT %s + %d, "when" FROM "prosodyarchive" WHERE "host"=? AND "user"=? AND "store"=? ORDER BY "sort_id"')
-			:format(length_in(engine), overhead);
+		-- So many at a time: the next message goes on. By their IDs, since many have the same second.
+		local oldest = ([[SELECT %s + %d, "key" FROM "prosodyarchive" WHERE "host"=? AND "user"=? AND "store"=?
+			ORDER BY "sort_id" LIMIT 500]]):format(length_in(engine), overhead);
 		for row in engine:select(oldest, module.host, username, "archive") do
-			if freed < wanted then freed, until_when = freed + tonumber(row[1]), tonumber(row[2]); end
+			if freed < wanted then
+				freed = freed + tonumber(row[1]);
+				table.insert(ids, row[2]);
+			end
 		end
 	end);
-	if not until_when then return; end
-	local ok, problem = archive:delete(username, { ["end"] = math.ceil(until_when) });
+	if not ids[1] then return; end
+	local ok, problem = archive:delete(username, { ids = ids });
 	if not ok then return module:log("error", "Cannot shorten the archive of %s: %s", username, problem); end
+	add(username, "archive", -freed);
 	tell(username, "The archive of %s is shortened: the share of the disk is used up");
-	count(username);
 end
 
 module:hook("archive-message-added", function (event)

@@ -90,7 +90,7 @@ function share.may_upload(account, name, size, ...)
 	if not may then return may, problem; end
 	local username, host = jid.split(account);
 	local storage = prosody.hosts[host] and modulemanager.get_module(host, "storage_share");
-	if storage then
+	if storage and storage.exceeds then
 		local exceeds, text = storage.exceeds(username, blocks(size));
 		if exceeds then return false, errors.new({ type = "wait", condition = "resource-constraint", text = text }); end
 	end
@@ -127,9 +127,10 @@ function forget_unused() --luacheck: ignore 131/forget_unused
 		end
 	end
 	if not unused[1] then return 0; end
-	for _, slot in ipairs(unused) do
-		local ok, problem = uploads:delete(nil, { key = slot });
-		if not ok then module:log("error", "Cannot forget the unused slot %s: %s", slot, problem); end
+	-- In one transaction for many, and few enough for any database.
+	for first = 1, #unused, 500 do
+		local ok, problem = uploads:delete(nil, { ids = unused:slice(first, first + 499) });
+		if not ok then module:log("error", "Cannot forget unused slots: %s", problem); end
 	end
 	-- The sum of all accounts is http_file_share's own: it counts anew as it does each week.
 	for _, task in ipairs(module:get_host_items("task")) do
