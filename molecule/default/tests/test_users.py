@@ -115,14 +115,15 @@ def test_who_is_absent_is_gone(users, can, rosewood):
 
 @pytest.mark.parametrize("password", ["", "short", " " * 12, "anna1234567890"])
 def test_passwords_keep_the_rules_before_anything_changes(site, rosewood, password):
-    accounts = [{"jid": ANNA.jid}, {"jid": f"anna@{DOMAIN}"}]
-    passwords = {ANNA.jid: ANNA.password, f"anna@{DOMAIN}": password}
+    first = f"first-{secrets.token_hex(3)}@{DOMAIN}"
+    accounts = [{"jid": first}, {"jid": f"anna@{DOMAIN}"}]
+    passwords = {first: secrets.token_urlsafe(18), f"anna@{DOMAIN}": password}
     variables = json.dumps({"xmpp_users": accounts, "xmpp_user_passwords": passwords})
     done = site("--extra-vars", variables, "-vvv", playbook="users")
     assert done.returncode != 0
     said = " ".join((done.stdout + done.stderr).split())
     assert ("at least 10 characters" if password else "xmpp_user_passwords: its value is wrong") in said
-    assert ANNA.jid.split("@")[0] not in rosewood.out(f"prosodyctl shell 'user:list(\"{DOMAIN}\")'")
+    assert first.split("@")[0] not in rosewood.out(f"prosodyctl shell 'user:list(\"{DOMAIN}\")'")
 
 
 @pytest.mark.parametrize(
