@@ -4,6 +4,10 @@
 """The program on the host that tells what has changed, loaded from where the role keeps it."""
 
 import json
+import os
+import re
+import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -46,6 +50,104 @@ SUMS = {"/usr/bin/true": "good", "/usr/bin/false": "good", "/usr/share/doc/x/cop
 def test_what_packages_explain(program, kind, path, flags, checksum, told):
     lines = program.unexplained({kind: {path: flags}}, SUMS, lambda _path: checksum)
     assert [line.split()[:2] for line in lines] == ([[f"{kind}:", path]] if told else [])
+
+
+@pytest.fixture
+def kernel(program, tmp_path, monkeypatch):
+    """A kernel of a package, its modules and initrd, and programs that make the lists and the initrd of these files alone."""
+    (tmp_path / "STATE").mkdir()
+    boot, modules = tmp_path / "boot", tmp_path / "modules/6.12"
+    (modules / "kernel/net").mkdir(parents=True)
+    boot.mkdir()
+    (boot / "vmlinuz-6.12").write_text("kernel")
+    (modules / "kernel/net/a.ko").write_text("module a")
+    (modules / "modules.order").write_text("kernel/net/a.ko")
+    for name in ("MODULES", "INITRD"):
+        pattern = getattr(program, name).pattern
+        pattern = pattern.replace("/usr/lib/modules", f"{tmp_path}/modules").replace("/boot", str(boot))
+        monkeypatch.setattr(program, name, re.compile(pattern))
+    calls = []
+
+    def depmod(folder):
+        names = [os.path.relpath(path, folder) for path in sorted(Path(f"{folder}/kernel").rglob("*.ko"))]
+        Path(f"{folder}/modules.dep").write_text("\n".join(names))
+        Path(f"{folder}/modules.dep.bin").write_bytes(repr(names).encode())
+
+    def mkinitramfs(image):
+        with tarfile.open(image, "w") as archive:
+            archive.add(modules / "kernel/net/a.ko", "a.ko")
+            link = tarfile.TarInfo("init")
+            link.type, link.linkname = tarfile.SYMTYPE, "bin/sh"
+            archive.addfile(link)
+
+    def run(*command, **options):
+        calls.append(command[0])
+        if command[0] == "depmod":
+            depmod(f"{command[2]}/lib/modules/{command[3]}")
+        elif command[0] == "mkinitramfs":
+            mkinitramfs(command[2])
+        elif command[0] == "unmkinitramfs":
+            with tarfile.open(command[1]) as archive:
+                archive.extractall(command[2])  # noqa: S202
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(program, "run", run)
+    depmod(modules)
+    mkinitramfs(boot / "initrd.img-6.12")
+    sums = {str(path): program.checksum_of(path) for path in (boot / "vmlinuz-6.12", modules / "kernel/net/a.ko")}
+    report = {"added": {str(boot / "initrd.img-6.12"): "f+++++"}}
+    report["changed"] = {str(modules / name): "f > ...     H..    " for name in ("modules.dep", "modules.dep.bin")}
+
+    def told():
+        calls.clear()
+        remade = program.Remade(sums, program.checksum_of)
+        lines = program.unexplained(report, sums, program.checksum_of, remade.same)
+        assert os.listdir(tmp_path / "STATE") == []
+        return sorted(Path(line.split()[1]).name for line in lines)
+
+    return tmp_path, calls, told
+
+
+def test_what_a_new_kernel_brings_is_explained(kernel):
+    _top, calls, told = kernel
+    assert told() == []
+    # The lists of modules are made once for all.
+    assert sorted(calls) == ["depmod", "mkinitramfs", "unmkinitramfs", "unmkinitramfs"]
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        pytest.param("echo evil >>unpacked/a.ko", ["initrd.img-6.12"], id="another module in the initrd"),
+        pytest.param("echo evil >unpacked/new", ["initrd.img-6.12"], id="one file more"),
+        pytest.param("ln -sfn evil unpacked/init", ["initrd.img-6.12"], id="another init"),
+        pytest.param("chmod 4755 unpacked/a.ko", ["initrd.img-6.12"], id="a setuid file"),
+        pytest.param("rm unpacked/a.ko", ["initrd.img-6.12"], id="one file less"),
+        pytest.param("echo evil >boot/vmlinuz-6.12", ["initrd.img-6.12"], id="another kernel"),
+        pytest.param("echo evil.ko >>modules/6.12/modules.dep", ["modules.dep"], id="another list"),
+        pytest.param("chmod 666 modules/6.12/modules.dep", ["modules.dep"], id="a list that all can write"),
+        pytest.param(
+            "rm modules/6.12/modules.dep && ln -s kernel/net/a.ko modules/6.12/modules.dep",
+            ["modules.dep"],
+            id="a link",
+        ),
+    ],
+)
+def test_what_an_intruder_changes_there_is_told(kernel, change, names):
+    top, _calls, told = kernel
+    image = "boot/initrd.img-6.12"
+    lines = f"mkdir unpacked; tar -C unpacked -xf {image}; {change}; tar -C unpacked -cf {image} ."
+    subprocess.run(["sh", "-ec", lines], cwd=top, check=True)
+    assert told() == names
+
+
+def test_what_cannot_be_made_again_is_told(kernel, program, monkeypatch, capsys):
+    _top, _calls, told = kernel
+    monkeypatch.setattr(
+        program, "run", lambda *command, **_: subprocess.CompletedProcess(command, 1, "", "no space left")
+    )
+    assert told() == ["initrd.img-6.12", "modules.dep", "modules.dep.bin"]
+    assert "no space left" in capsys.readouterr().err
 
 
 def test_paths_of_before_usr_was_merged(program, tmp_path):
