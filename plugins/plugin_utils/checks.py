@@ -716,6 +716,16 @@ def percentage(value):
     return _whole_number(value, 0, 100, "is no percentage; write a number from 0 to 100, for example 15")
 
 
+def memory_limit(value):
+    """The most memory of a unit (systemd.resource-control(5))."""
+    if not isinstance(value, str) or not re.fullmatch(r"([1-9]\d?|100)(\.\d+)?%|[1-9]\d*[KMGT]|infinity", str(value)):
+        raise ValueError(
+            f"{value!r} is no limit for memory; write a share of the machine's, for example '30%', a size, for example "
+            "'512M', or 'infinity'"
+        )
+    return str(value)
+
+
 def seconds(value):
     """A span of time that somebody waits."""
     return _whole_number(value, 0, 3600, "is no time to wait; write seconds from 0 to 3600, for example 120")
@@ -1105,11 +1115,15 @@ FORMATS = {
     "certificates_key_types": key_types,
     "xmpp_extra_domains": domains,
     "xmpp_domains": some_domains,
+    "postgresql_memory_max": memory_limit,
+    "prosody_memory_max": memory_limit,
     "prosody_domains": some_domains,
+    "nginx_memory_max": memory_limit,
     "nginx_domains": some_domains,
     "certificates_names": list_of(
         domain_name, "domain names", "['example.org', 'conference.example.org']", empty=False
     ),
+    "munin_memory_max": memory_limit,
     "munin_certificate_address": local_address,
     "munin_certificate_name": domain_name,
     "munin_certificate_ports": list_of(certificate_port, "ports", "[{'port': 443}]"),
@@ -1163,6 +1177,7 @@ FORMATS = {
     ),
     "backup_ssh_key": or_empty(private_key),
     "backup_time": time_of_day,
+    "bind_memory_max": memory_limit,
     "bind_acme_names": list_of(domain_name, "domain names", "['example.org', 'conference.example.org']"),
     "bind_acme_nameserver": host_name,
     "certificates_acme_directory": https_url,
@@ -1224,6 +1239,7 @@ FORMATS = {
     "status_patience": seconds,
     "status_stun_ports": list_of(port, "ports", "[3478]"),
     "status_zones": list_of(domain_name, "domains", "['example.org']"),
+    "turn_memory_max": memory_limit,
     "turn_addresses": list_of(turn_address, "addresses", "[{'address': '10.0.0.5', 'public': '198.51.100.10'}]", False),
     "turn_allowed_peers": list_of(peer_network, "networks", "['198.51.100.0/24']"),
     "turn_bandwidth": positive,

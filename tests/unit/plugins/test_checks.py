@@ -560,6 +560,15 @@ def test_wrong_lists_of_windows(value, message):
         ("updates_origins_extra", [], ["Debian"], "'Debian' is not an origin"),
         ("status_disks", [["/", "/var"]], ["var"], "'var' is not a file system; write where it is mounted"),
         ("status_disk_warn_percent", [0, 15, 100], 101, "101 is no percentage; write a number from 0 to 100"),
+        (
+            "prosody_memory_max",
+            ["30%", "100%", "512M", "2G", "infinity"],
+            "1500",
+            "'1500' is no limit for memory; write a share",
+        ),
+        ("nginx_memory_max", ["12.5%"], "0%", "'0%' is no limit for memory"),
+        ("bind_memory_max", ["1T"], 512, "512 is no limit for memory"),
+        ("turn_memory_max", ["9%"], "30%\nUser=root", "is no limit for memory"),
         ("status_patience", [0, 3600], -1, "-1 is no time to wait; write seconds from 0 to 3600, for example 120"),
     ],
 )
