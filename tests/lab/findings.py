@@ -142,8 +142,9 @@ def page(results: dict[str, dict[str, Result]], waivers: dict) -> str:
         + row("ANSSI-BP-028 (high): rules that hold", "scap", "pass")
         + row("ANSSI-BP-028 (high): rules that do not, all waived below", "scap", "fail")
         + row(f"ssh-audit: algorithms, {warned}", "ssh", "algorithms")
-        + "\n## How exposed each daemon is\n\n"
-        f"`systemd-analyze security`, from 0 (not at all) to 10; {number(MOST_EXPOSED)} is the most that is allowed.\n\n"
+        + "\n## How exposed each unit is\n\n"
+        f"`systemd-analyze security`, from 0 (not at all) to 10, of all daemons that listen and of all units of the roles, those"
+        f" that belong to an option included; more than {number(MOST_EXPOSED)} needs a reason, below.\n\n"
         + head
         + "".join(row(f"`{unit}`", "systemd", unit) for unit in units)
         + "\n## What is not followed, and why\n"

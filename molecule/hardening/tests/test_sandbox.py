@@ -39,6 +39,9 @@ DAEMONS = {
 PROGRAMS = {
     "xmpp-alarm.service": ["/var/lib/xmpp-alarm"],
     "xmpp-alarm@probe.service": [],
+    "xmpp-status.service": ["/var/lib/xmpp-status"],
+    # It looks for what somebody has left in the folders for all.
+    "hardening-check@files.service": ["/dev", "/var/lib/aide", "/var/lib/hardening"],
 }
 # Memory that programs share, and folders that are each sandbox's own.
 ALL = {"/dev/hugepages", "/dev/mqueue", "/dev/shm", "/tmp", "/var/tmp"}
@@ -107,6 +110,18 @@ def test_programs_write_only_what_is_theirs(release, probe, program):
     print(f"{program} on {release}: {answer}")
     assert set(answer["write"]) - ALL == set(PROGRAMS[program])
     assert answer["mount"] is not True
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_no_daemon_takes_all_memory(host, release, daemon):
+    """The lab has no part in the machine's memory, so that systemd is asked what it would tell the kernel."""
+    unit = daemon.replace("@.", f"@{ {'trixie': '17', 'bookworm': '15'}[release] }-main.")
+    limit, there = (
+        host.out(f"systemctl show -P MemoryMax {unit}"),
+        host.out("awk '/^MemTotal/ {print $2}' /proc/meminfo"),
+    )
+    print(f"{unit}: {limit} of {int(there) * 1024} bytes")
+    assert 0 < int(limit) <= int(there) * 1024 * 0.6
 
 
 def test_the_probe_can_see_what_is_open(host, probe):
