@@ -67,7 +67,8 @@ def probe(host, release):
         user, group = (shown + ["", ""])[:2]
         argument = json.dumps(json.dumps({"own": "", **wanted}).replace("%", "%%"))
         text += (
-            f"\n[Service]\nType=oneshot\nUser={user}\nGroup={group}\nExecStart=/usr/local/libexec/probe {argument}\n"
+            # The daemon goes on, and needs its folder.
+            f"\n[Service]\nRuntimeDirectoryPreserve=yes\nType=oneshot\nUser={user}\nGroup={group}\nExecStart=/usr/local/libexec/probe {argument}\n"
         )
         host.out("sh -c 'cat > /run/systemd/system/probe.service'", stdin=text)
         host.out("sh -c 'systemctl daemon-reload; systemctl reset-failed probe.service 2>/dev/null; true'")
