@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import re
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import prosody_users
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import addresses, prosody_users
 
 DOCUMENTATION = r"""
 module: prosody_user
@@ -24,7 +22,8 @@ description:
     C(internal_hashed), and says so.
 options:
   jid:
-    description: The account, as V(juliet@example.org) - a bare JID in lower case (RFC 7622).
+    description: The account, as V(juliet@example.org) - a bare JID as XMPP compares it, in lower case (RFC 7622). Its
+      domain may have U-labels or A-labels.
     type: str
     required: true
   state:
@@ -147,8 +146,12 @@ def main():
         supports_check_mode=True,
     )
     jid, wanted, password, role = (module.params[name] for name in ("jid", "state", "password", "role"))
-    if not re.fullmatch(r"[^\s\"&'/:<>@]+@[^\s/@]+", jid) or jid != jid.lower():
-        module.fail_json(msg=f"jid: {jid!r} is not a bare JID; write for example 'juliet@example.org', in lower case")
+    try:
+        jid = addresses.bare_jid(jid)
+    except ValueError as error:
+        module.fail_json(
+            msg=f"jid: {jid!r} is not a bare JID: {error}; write for example 'juliet@example.org' (RFC 7622)"
+        )
     try:
         if password is not None:
             prosody_users.check_password(password)

@@ -12,6 +12,8 @@ import ipaddress
 import re
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import addresses
+
 COMPONENTS = ("muc", "upload", "proxy", "search")
 SERVICES = ("client", "server", "web", "dns", "proxy", "turn", "turns")
 DOMAIN_KEYS = ("domain", "components", "admins", "web")
@@ -49,7 +51,11 @@ def domain_name(value, what="a domain name", example="example.org"):
         if character.isascii() and character.isupper():
             raise wrong(f"{character!r} is not lower-case")
         if not character.isascii() and character.isalpha():
-            raise wrong(f"{character!r} is not ASCII, so that its label must be written in its 'xn--' form (RFC 5891)")
+            try:
+                write = f"write {addresses.to_ascii(value)!r}"
+            except ValueError as error:
+                write = str(error)
+            raise wrong(f"{character!r} is not ASCII, and this name needs A-labels (RFC 5890): {write}")
         raise wrong(f"{character!r} is not allowed")
     if value.endswith("."):
         raise wrong("it ends in a dot")
@@ -76,6 +82,19 @@ def zone_name(value):
     if isinstance(value, str) and len(value) <= 253 and re.fullmatch(rf"({label}\.)+(in-addr|ip6)\.arpa", value):
         return str(value)
     return domain_name(value)
+
+
+def xmpp_domain(value):
+    """A domain of XMPP's, with U-labels or A-labels. Returns the latter, by which all but XMPP knows it."""
+    text(value, "a domain name", "example.org")
+    try:
+        ascii_form = addresses.to_ascii(value)
+    except ValueError as error:
+        raise ValueError(f"{str(value)!r} is not a domain name: {error}; {_DOMAIN_HINT}") from error
+    try:
+        return domain_name(ascii_form)
+    except ValueError as error:
+        raise ValueError(str(error).replace(repr(ascii_form), repr(str(value)), 1)) from error
 
 
 def host_name(value):
@@ -173,7 +192,7 @@ def network(value):
 
 
 def bare_jid(value):
-    """A bare JID with a localpart, in lower case (RFC 7622)."""
+    """A bare JID with a localpart as XMPP compares it. Returns it with U-labels (RFC 7622)."""
     text(value, "a bare JID", "juliet@example.org")
 
     def wrong(reason):
@@ -182,23 +201,15 @@ def bare_jid(value):
             "'juliet@example.org' (RFC 7622)"
         )
 
-    local, at, domain = value.partition("@")
-    if not at or not local:
-        raise wrong("there is no account before an '@'")
-    if "/" in value:
-        raise wrong("'/' begins a resource, which an account does not have")
-    if len(local.encode("utf-8", "surrogatepass")) > 1023:
-        raise wrong("the account is longer than 1023 bytes")
-    for character in local:
-        if character in "\"&':<>" or character.isspace() or not character.isprintable():
-            raise wrong(f"{character!r} is not allowed in an account")
-    if local != local.lower():
-        raise wrong("the account is not lower-case")
     try:
-        domain_name(domain)
+        found = addresses.bare_jid(value)
+    except ValueError as error:
+        raise wrong(str(error)) from error
+    try:
+        xmpp_domain(value.partition("@")[2])
     except ValueError as error:
         raise wrong(str(error).partition("; write")[0]) from error
-    return str(value)
+    return found
 
 
 def account_name(value):
@@ -207,7 +218,8 @@ def account_name(value):
     try:
         return bare_jid(f"{value}@example.org").partition("@")[0]
     except ValueError as error:
-        raise ValueError(f"{str(value)!r} is not an account's name; write for example 'juliet'") from error
+        reason = str(error).partition("bare JID: ")[2].partition("; write")[0]
+        raise ValueError(f"{str(value)!r} is not an account's name: {reason}; write for example 'juliet'") from error
 
 
 def password_length(value):
@@ -388,7 +400,7 @@ def pubsub_node(value):
             "'rtbl.example.org/muc_bans_sha256'"
         )
     try:
-        domain_name(service)
+        xmpp_domain(service)
     except ValueError as error:
         raise ValueError(f"{str(value)!r} is not a blocklist: {error}") from error
     return str(value)
@@ -1024,22 +1036,23 @@ def components(value):
     """Kinds of components and their domain names."""
     if not isinstance(value, Mapping):
         raise ValueError(f"{value!r} is not a dictionary of components; write for example {{'muc': 'muc.example.org'}}")
+    found = {}
     for kind, name in value.items():
         if kind not in COMPONENTS:
             raise ValueError(f"{kind!r} is not a kind of component; {nearest(kind, COMPONENTS)}")
         try:
-            domain_name(name)
+            found[str(kind)] = xmpp_domain(name)
         except ValueError as error:
             raise ValueError(f"{kind}: {error}") from error
-    names = list(value.values())
+    names = list(found.values())
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{name!r} is the name of two components; give each its own")
-    return dict(value)
+    return found
 
 
 def domain_entry(value):
-    """An XMPP domain with its components and administrators."""
+    """An XMPP domain with its components and administrators. Returns the domains with A-labels, the JIDs with U-labels."""
     hint = "write for example {'domain': 'example.net'}"
     if not isinstance(value, Mapping):
         raise ValueError(f"{value!r} is not an entry of a domain; {hint}")
@@ -1048,8 +1061,8 @@ def domain_entry(value):
             raise ValueError(f"{key!r} is not a key of a domain's entry; {nearest(key, DOMAIN_KEYS)}")
     if value.get("domain") is None:
         raise ValueError(f"{dict(value)!r} names no domain; {hint}")
-    entry = {"domain": domain_name(value["domain"])}
-    for key, check in (("components", components), ("admins", ADMINS), ("web", domain_name)):
+    entry = {"domain": xmpp_domain(value["domain"])}
+    for key, check in (("components", components), ("admins", ADMINS), ("web", xmpp_domain)):
         if value.get(key) is not None:
             try:
                 entry[key] = check(value[key])
@@ -1095,31 +1108,57 @@ def user_passwords(value):
     hint = "write for example {'juliet@example.org': '…'}, in a vault"
     if not isinstance(value, Mapping):
         raise ValueError(f"this is not a dictionary of passwords; {hint}")
+    list_of(bare_jid, "accounts", "[{'jid': 'juliet@example.org'}]")(list(value))
     for jid, password in value.items():
-        bare_jid(jid)
         if not isinstance(password, str) or not password:
             raise ValueError(f"{jid!r} has no password: it is empty or no text; {hint}")
     return dict(value)
 
 
+def by_domain(value):
+    """Settings by domain or component, each once."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is not a dictionary; write for example {{'example.org': {{…}}}}")
+    list_of(xmpp_domain, "domains", "['example.org']")(list(value))
+    return dict(value)
+
+
+def with_a_labels(check):
+    """Makes a check of domains for a role that puts them into its files as they are."""
+
+    def checked(value):
+        found = check(value)
+        for given, entry in zip(value, found, strict=True):
+            pairs = [(given["domain"], entry["domain"]), (given.get("web"), entry.get("web"))]
+            pairs += [(name, entry["components"][kind]) for kind, name in (given.get("components") or {}).items()]
+            for name, wanted in pairs:
+                if name != wanted:
+                    raise ValueError(
+                        f"{name!r} is written with U-labels, and this role needs A-labels; write {wanted!r}"
+                    )
+        return found
+
+    return checked
+
+
 # What a variable must look like beyond its type: name → check. Argument specs know types only.
 FORMATS = {
-    "xmpp_domain": domain_name,
+    "xmpp_domain": xmpp_domain,
     "xmpp_hostname": host_name,
     "xmpp_addresses": list_of(ip_address, "addresses", "['198.51.100.10', '2001:db8::10']", empty=False),
     "xmpp_components": components,
-    "xmpp_web_name": domain_name,
+    "xmpp_web_name": xmpp_domain,
     "xmpp_certificate_authorities": list_of(ca_domain, "certificate authorities", "['letsencrypt.org']"),
     "xmpp_admins": ADMINS,
     "xmpp_key_types": key_types,
     "certificates_key_types": key_types,
     "xmpp_extra_domains": domains,
-    "xmpp_domains": some_domains,
+    "xmpp_domains": with_a_labels(some_domains),
     "postgresql_memory_max": memory_limit,
     "prosody_memory_max": memory_limit,
     "prosody_domains": some_domains,
     "nginx_memory_max": memory_limit,
-    "nginx_domains": some_domains,
+    "nginx_domains": with_a_labels(some_domains),
     "certificates_names": list_of(
         domain_name, "domain names", "['example.org', 'conference.example.org']", empty=False
     ),
@@ -1151,7 +1190,7 @@ FORMATS = {
     "mail_from": mail_address,
     "mail_hostname": host_name,
     "mail_alarm_jids": list_of(bare_jid, "accounts", "['juliet@example.org']"),
-    "mail_alarm_domain": domain_name,
+    "mail_alarm_domain": xmpp_domain,
     "mail_alarm_repeat_hours": positive,
     "xmpp_users": users,
     "prosody_users": users,
@@ -1211,6 +1250,8 @@ FORMATS = {
     "prosody_registration_most_waiting": positive,
     "prosody_registration_blocklist": list_of(network, "networks", "['198.51.100.0/24']"),
     "prosody_registration_questions": registration_questions,
+    "prosody_admins": list_of(bare_jid, "accounts", "['juliet@example.org']"),
+    "prosody_host_settings_extra": by_domain,
     "prosody_community_modules": community_modules,
     "prosody_c2s_stanza_limit": stanza_limit,
     "prosody_s2s_stanza_limit": stanza_limit,

@@ -619,7 +619,7 @@ def _soa_values(nameservers, hostmaster, ttl):
         raise ValueError(f"hostmaster: {hostmaster!r} is not a mailbox; write for example 'hostmaster@example.org'")
     return {
         "mname": f"{nameservers[0]}.",
-        "rname": local.replace(".", "\\.") + f".{mail_domain}.",
+        "rname": local.replace(".", "\\.") + f".{checks.xmpp_domain(mail_domain)}.",
         **SOA_TIMES,
         "minimum": min(ttl, 3600),
     }

@@ -2,10 +2,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Names and times derived from the site model."""
+"""Names derived from the site model. Domains have A-labels in it, whichever form the operator writes; JIDs have U-labels."""
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import addresses
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
 
 
@@ -20,12 +23,13 @@ def named(label, check, value):
 def domains(domain, components, admins, extra_domains=(), web=None):
     """Returns all XMPP domains of a site, each with its components and administrators, the main one first."""
     main = {
-        "domain": named("domain", checks.domain_name, domain),
+        "domain": named("domain", checks.xmpp_domain, domain),
         "components": named("components", checks.components, components),
         "admins": named("admins", checks.ADMINS, admins),
     }
-    if web is not None and web != domain:
-        main["web"] = named("web", checks.domain_name, web)
+    web = main["domain"] if web is None else named("web", checks.xmpp_domain, web)
+    if web != main["domain"]:
+        main["web"] = web
     found = [main]
     for entry in named("extra_domains", checks.domains, extra_domains):
         if "components" not in entry:
@@ -36,6 +40,23 @@ def domains(domain, components, admins, extra_domains=(), web=None):
             )
         found.append({"admins": main["admins"], **entry})
     return checks.domains(found)
+
+
+def dns_name(domain):
+    """Returns the name by which DNS, certificates and the web know a domain: with A-labels (RFC 5890)."""
+    return checks.xmpp_domain(domain)
+
+
+def jid(address, uri=False):
+    """Returns a domain or an account as Prosody has it, or its URI (RFC 5122)."""
+    checks.text(address, "an XMPP address", "juliet@example.org")
+    local, domain, rest = addresses.split(address)
+    if local or "@" in address:
+        checks.bare_jid(f"{local}@{domain}")
+    else:
+        checks.xmpp_domain(domain)
+    found = addresses.xmpp_address(address)
+    return "xmpp:" + quote(found, safe="@/-._~!$*+,;=()") if uri else found
 
 
 def _same_components(main, domain):
