@@ -32,12 +32,19 @@ DOMAIN = "broccoli.test"
 HOSTNAME = "rosewood.broccoli.test"
 ADDRESS = HOSTS[HOSTNAME]["ansible_host"]
 # Where clients by slixmpp find the servers, and the authority of their certificates.
-SERVERS = {DOMAIN: ADDRESS, "honest.test": HOSTS["internet.test"]["ansible_host"]}
+SERVERS = {DOMAIN: ADDRESS, "bücher.test": ADDRESS, "honest.test": HOSTS["internet.test"]["ansible_host"]}
 LOOP = asyncio.new_event_loop()
-# The second domain of the host.
+# The second domain of the host, and an internationalised one, as XMPP knows it.
 EXTRA = "kale.test"
-DOMAINS = [DOMAIN, EXTRA]
+IDN = "bücher.test"
+# All of them as DNS and the web know them.
+DOMAINS = [DOMAIN, EXTRA, "xn--bcher-kva.test"]
 COMPONENTS = [f"{kind}.{domain}" for domain in DOMAINS for kind in ("conference", "proxy", "search", "upload")]
+
+
+def as_xmpp(domain: str) -> str:
+    """The domain with its U-labels, which is how Prosody and clients write it."""
+    return domain.encode().decode("idna")
 
 
 @dataclass
@@ -95,11 +102,12 @@ def create(host: Host, name: str, domain: str, options: str = "") -> Account:
 
 @pytest.fixture(scope="session")
 def accounts(rosewood: Host, internet: Host) -> dict[str, Account]:
-    """Carol on the honest server, mallory on the self-signed one, kim at the second domain of the host under test, and
-    everybody else at its first."""
+    """Carol on the honest server, mallory on the self-signed one, kim at the second domain of the host under test, ida
+    at the internationalised one, and everybody else at its first."""
     return {
         **{name: create(rosewood, name, DOMAIN) for name in ("alice", "bob", "eve", "flooder")},
         "kim": create(rosewood, "kim", EXTRA),
+        "ida": create(rosewood, "ida", IDN),
         "carol": create(internet, "carol", "honest.test", "--config /etc/peer/honest.cfg.lua"),
         "mallory": create(internet, "mallory", "selfsigned.test", "--config /etc/peer/selfsigned.cfg.lua"),
     }

@@ -10,7 +10,7 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 from clients import CLIENT, Refused, condition
-from conftest import COMPONENTS, DOMAIN, DOMAINS, create
+from conftest import COMPONENTS, DOMAIN, DOMAINS, as_xmpp, create
 
 ADDRESS = "http://jabber.org/protocol/address"
 LIMIT, COPIES_A_MINUTE = 25, 100
@@ -33,7 +33,7 @@ async def test_the_domain_offers_it_and_its_components_do_not(alice):
     info = await alice.plugin["xep_0030"].get_info(jid=DOMAIN)
     assert ADDRESS in info["disco_info"]["features"]
     for component in COMPONENTS:
-        info = await alice.plugin["xep_0030"].get_info(jid=component)
+        info = await alice.plugin["xep_0030"].get_info(jid=as_xmpp(component))
         assert ADDRESS not in info["disco_info"]["features"]
 
 

@@ -17,6 +17,8 @@ from conftest import COMPONENTS, DOMAIN
         ("carol", "alice"),
         ("kim", "carol"),
         ("carol", "kim"),
+        ("ida", "carol"),
+        ("carol", "ida"),
         # That the self-signed server can talk at all, to one that allows it.
         ("mallory", "carol"),
         ("carol", "mallory"),

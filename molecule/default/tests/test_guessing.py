@@ -14,7 +14,7 @@ import statistics
 import time
 
 import pytest
-from conftest import DOMAIN, DOMAINS, RELEASE, create
+from conftest import DOMAIN, DOMAINS, RELEASE, as_xmpp, create
 from streams import SASL, SASL2, Stream
 
 # Debian 12 has the older profile only, and no channel binding in TLS 1.3.
@@ -29,7 +29,7 @@ def fresh(rosewood):
     """As if nobody had guessed before; and nobody after this file is refused for it."""
 
     def forget():
-        for domain in DOMAINS:
+        for domain in map(as_xmpp, DOMAINS):
             rosewood.out(f"prosodyctl shell \"module:reload('login_limits', '{domain}')\"")
 
     forget()

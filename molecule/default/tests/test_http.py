@@ -68,7 +68,7 @@ def test_nothing_without_tls(internet):
     assert "plain HTTP request was sent to HTTPS port" in body
 
 
-@pytest.mark.parametrize("name", [DOMAIN, f"upload.{DOMAIN}", f"upload.{DOMAINS[1]}"])
+@pytest.mark.parametrize("name", [DOMAIN, f"upload.{DOMAIN}", f"upload.{DOMAINS[1]}", f"upload.{DOMAINS[2]}"])
 @pytest.mark.parametrize("path", ["/", "/http-bind", "/.well-known/host-meta", "/munin/?a=b"])
 def test_http_only_redirects(internet, name, path):
     status, headers, _ = get(internet, shlex.quote(f"http://{name}{path}"))

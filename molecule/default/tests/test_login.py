@@ -78,7 +78,7 @@ def test_wrong_password(accounts, client, via):
 
 @pytest.mark.parametrize("via", WAYS)
 def test_messages_within_a_domain_and_between_two(accounts, client, via):
-    for sender, receiver in (("alice", "bob"), ("bob", "alice"), ("kim", "alice")):
+    for sender, receiver in (("alice", "bob"), ("bob", "alice"), ("kim", "alice"), ("ida", "kim")):
         talk = client("talk", sender=accounts[sender].by(via), receiver=accounts[receiver].by("tcp"))
         assert talk["received"] == talk["sent"]
         assert talk["from"].startswith(accounts[sender].jid)

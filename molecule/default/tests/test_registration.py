@@ -27,16 +27,18 @@ from conftest import (
     DOMAINS,
     EXTRA,
     HOSTS,
+    IDN,
     LOOP,
     RELEASE,
     Account,
+    as_xmpp,
     create,
     logs_in,
 )
 from slixmpp.exceptions import IqError
 from streams import Stream
 
-ADMINS = {DOMAIN: "admin", EXTRA: "gardener"}
+ADMINS = {DOMAIN: "admin", EXTRA: "gardener", IDN: "bücherwurm"}
 REGISTER = "jabber:iq:register"
 COMMANDS = "http://jabber.org/protocol/commands"
 INVITE = "urn:xmpp:invite#invite"
@@ -124,7 +126,7 @@ def invite(rosewood):
 
     def make(whom: str = DOMAIN) -> str:
         link = rosewood.out(f"xmpp-invite {whom}")
-        prefix = f"https://{whom.rpartition('@')[2]}/register/?t="
+        prefix = f"https://{whom.rpartition('@')[2].encode('idna').decode()}/register/?t="
         assert re.fullmatch(re.escape(prefix) + r"[\w-]{16,}", link), link
         return link.removeprefix(prefix)
 
@@ -236,7 +238,7 @@ def in_band(
 @pytest.fixture(autouse=True)
 def fresh(rosewood):
     """As if nobody had made an account in the last hour."""
-    for domain in DOMAINS:
+    for domain in map(as_xmpp, DOMAINS):
         rosewood.out(f"prosodyctl shell \"module:reload('register_page', '{domain}')\"")
 
 
@@ -252,7 +254,9 @@ def fresh(rosewood):
 def test_without_an_invitation_the_page_says_whom_to_ask(internet, domain, wanted, lang, heading):
     shown = Browser(internet, domain=domain).open(options=f"--header 'Accept-Language: {wanted}'")
     assert (shown.status, shown.page.lang, shown.page.heading) == (200, lang, heading)
-    assert f"xmpp:{ADMINS[domain]}@{domain}" in shown.page.links
+    asked = f"{ADMINS[as_xmpp(domain)]}@{as_xmpp(domain)}"
+    assert f"xmpp:{quote(asked, safe='@')}" in shown.page.links
+    assert asked in shown.page.text
     assert shown.page.fields == {}
 
 
@@ -294,16 +298,16 @@ def test_the_form_is_for_people_and_their_password_managers(browser, invite):
 
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_who_is_invited_makes_an_account_once(internet, rosewood, can, invite, domain):
-    browser, account, token = Browser(internet, domain=domain), newcomer(domain=domain), invite(domain)
+    browser, account, token = Browser(internet, domain=domain), newcomer(domain=as_xmpp(domain)), invite(domain)
     shown = browser.open(token)
     assert shown.status == 200
-    assert f"xmpp:{domain}?register;preauth={token}" in shown.page.links
+    assert f"xmpp:{as_xmpp(domain)}?register;preauth={token}" in shown.page.links
     done = browser.submit(shown, **typed(account))
     assert done.status == 200, done.body
     assert account.jid in done.page.text
     assert can(account)
 
-    again = newcomer(domain=domain)
+    again = newcomer(domain=as_xmpp(domain))
     assert browser.submit(shown, **typed(again)).status == 404
     assert browser.open(token).status == 404
     if domain == DOMAIN:
@@ -314,6 +318,72 @@ def test_who_is_invited_makes_an_account_once(internet, rosewood, can, invite, d
         assert account.password not in logged
         assert quote(account.password) not in logged
         assert token not in logged
+
+
+@pytest.mark.parametrize(
+    ("written", "known"),
+    [
+        ("Straße", "strasse"),
+        ("\N{LATIN SMALL LIGATURE FI}lm", "film"),
+        ("\N{FULLWIDTH LATIN SMALL LETTER J}uliet", "juliet"),
+        ("mu\N{COMBINING DIAERESIS}ller", "müller"),
+        ("a+b", "a+b"),
+    ],
+)
+@pytest.mark.parametrize("domain", ["broccoli.test", "xn--bcher-kva.test"])
+def test_a_name_is_the_one_that_xmpp_knows(internet, rosewood, invite, can, written, known, domain):
+    """By an invitation for it; and typed into the page, where Prosody prepares it, too. Each spelling logs in."""
+    browser, end = Browser(internet, domain=domain), secrets.token_hex(4)
+    made = rosewood.run(f"xmpp-invite {written}-{end}@{domain}")
+    account = Account(f"{known}-{end}@{as_xmpp(domain)}", secrets.token_urlsafe(18))
+    note = "" if f"{written}-{end}@{domain}" == account.jid else f"xmpp-invite: for {account.jid}\n"
+    print(made.stdout, made.stderr)
+    assert (made.rc, made.stderr) == (0, note)
+    token = made.stdout.strip().removeprefix(f"https://{domain}/register/?t=")
+    done = browser.submit(browser.open(token), password=account.password, again=account.password)
+    assert done.status == 200, done.body
+    assert can(account)
+    assert can(Account(f"{written}-{end}@{as_xmpp(domain)}", account.password))
+    again = rosewood.run(f"xmpp-invite {written}-{end}@{domain}")
+    assert (again.rc, again.stderr) == (1, f"xmpp-invite: {written}-{end}@{domain}: there is an account of that name\n")
+
+    # Who chooses a name without being invited for it has fewer letters.
+    typed_in = Account(f"{known}-x{end}@{as_xmpp(domain)}", secrets.token_urlsafe(18))
+    done = browser.submit(browser.open(invite(domain)), **typed(typed_in) | {"name": f"{written}-x{end}"})
+    assert done.status == (200 if re.fullmatch("[a-z]+", known) else 422), done.body
+    assert can(typed_in) == (done.status == 200)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "o'neill@broccoli.test",
+        "\N{GRINNING FACE}@broccoli.test",
+        "a b@broccoli.test",
+        "@broccoli.test",
+        "\N{SOFT HYPHEN}@broccoli.test",
+        "'; error()--",
+        "",
+    ],
+)
+def test_what_is_no_name_is_refused(rosewood, given):
+    said = "(neither a domain nor an account; write .*|it is not an account; write .*|no invitations are made for .*)"
+    for program, call in (("invite", ""), ("registrations", "approve "), ("deleted", "restore ")):
+        refused = rosewood.run(f"xmpp-{program} {call}{shlex.quote(given)}")
+        print(refused.stderr)
+        assert (refused.rc, refused.stdout) == (1, "")
+        assert re.fullmatch(rf"xmpp-{program}: {re.escape(given)}: {said}\n", refused.stderr)
+
+
+def test_every_program_takes_the_names_that_xmpp_knows(rosewood):
+    given = f"Stra\N{LATIN SMALL LETTER SHARP S}e+{secrets.token_hex(4)}@xn--bcher-kva.test"
+    for command, said in (
+        ("registrations refuse", "nobody of that name waits"),
+        ("deleted restore", "no account of that name waits for its deletion"),
+        ("invite --reset", "There is no account of that name"),
+    ):
+        refused = rosewood.run(f"xmpp-{command} {given}")
+        assert (refused.rc, refused.stderr) == (1, f"xmpp-{command.split()[0]}: {given}: {said}\n")
 
 
 def test_an_app_makes_the_account_with_the_same_invitation(can, invite, browser):

@@ -11,7 +11,7 @@ import re
 import secrets
 
 import pytest
-from conftest import DOMAIN, LOOP, RELEASE, Account, logs_in
+from conftest import DOMAIN, IDN, LOOP, RELEASE, Account, logs_in
 
 ANNA, BENNO = (
     Account(f"{name}-{secrets.token_hex(3)}@{DOMAIN}", secrets.token_urlsafe(18)) for name in ("anna", "benno")
@@ -72,6 +72,21 @@ def test_accounts_are_made_and_their_passwords_are_seen_nowhere(users, can, rose
         assert password not in journal(rosewood)
         assert rosewood.run("grep -rFl --file=- /var/lib/prosody /root/.ansible /tmp", stdin=password).stdout == ""
     rosewood.out("rm /run/arguments")
+
+
+def test_names_beyond_ascii_log_in(users, can):
+    """The operator writes either form of a domain, here one for the account and the other one for its password."""
+    end = secrets.token_hex(3)
+    accounts = [Account(f"{name}-{end}@{IDN}", secrets.token_urlsafe(18)) for name in ("a+b", "müller", "strasse")]
+    wanted = [{"jid": account.jid.replace(IDN, "xn--bcher-kva.test")} for account in accounts]
+    passwords = {account.jid: account.password for account in accounts}
+    assert users(*wanted, passwords=passwords) == 1
+    assert all(map(can, accounts))
+    # Whoever types it otherwise is let in, too.
+    assert can(Account(f"Straße-{end}@{IDN}", accounts[2].password))
+    assert users(*wanted, passwords=passwords) == 0
+    assert users(*({"jid": account.jid, "state": "absent"} for account in accounts)) == 1
+    assert not any(map(can, accounts))
 
 
 def test_the_role_is_the_server_s(users, rosewood):
@@ -135,7 +150,12 @@ def test_passwords_keep_the_rules_before_anything_changes(site, rosewood, passwo
             [{"jid": f"admin@{DOMAIN}", "role": "member"}],
             "role: 'member' is not possible, since Prosody's configuration",
         ),
-        ([{"jid": f"New@{DOMAIN}"}], f"xmpp_users: 'New@{DOMAIN}' is not a bare JID: the account is not lower-case"),
+        (
+            [{"jid": f"straße@{DOMAIN}"}],
+            "XMPP knows this account as 'strasse': 'ß' (U+00DF LATIN SMALL LETTER SHARP S)",
+        ),
+        ([{"jid": "juliet@xn--strae-oqa.test"}], "'xn--strae-oqa' is not an A-label of XMPP's: 'ß'"),
+        ([{"jid": f"New@{DOMAIN}"}], f"xmpp_users: 'New@{DOMAIN}' is not a bare JID: XMPP knows this account as 'new'"),
     ],
 )
 def test_what_is_wrong_is_said(site, accounts, message):

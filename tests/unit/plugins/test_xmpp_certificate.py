@@ -452,7 +452,7 @@ class Server(threading.Thread):
             try:
                 with stream:
                     if self.greeting:
-                        stream.recv(4096)
+                        self.asked = stream.recv(4096)
                         stream.sendall(self.greeting)
                         stream.recv(4096)
                         stream.sendall(self.proceed)
@@ -493,6 +493,13 @@ def test_every_port_is_asked(program, config, servers):
     for server in (mute, refuses, hangs_up):
         server.stop()
     assert all(isinstance(answer, OSError) for answer in program.ask(config).values())
+
+
+def test_a_stream_is_for_the_domain_as_xmpp_knows_it(program, config, servers):
+    config["names"] = ["xn--bcher-kva.test"]
+    assert not [answer for answer in program.ask(config).values() if isinstance(answer, OSError)]
+    print(servers[1].asked)
+    assert re.search("to=['\"]bücher.test['\"]", servers[1].asked.decode())
 
 
 def test_a_deploy_that_all_ports_serve(program, config, servers, authority, monkeypatch):

@@ -234,6 +234,15 @@ def test_login_ports_insist_on_encryption(program, features, said):
         theirs.close()
 
 
+def test_a_stream_is_for_the_domain_as_xmpp_knows_it(program):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"<stream:features></stream:features>")
+        with pytest.raises(program.Wrong):
+            program.start_tls(ours, "xn--bcher-kva.test", "jabber:client")
+        assert "to='bücher.test'" in theirs.recv(4096).decode()
+
+
 def test_a_check_that_breaks_is_a_failure_and_stops_no_other(program, monkeypatch, capsys):
     monkeypatch.setattr(program, "check_disk", lambda *_given: 1 / 0)
     monkeypatch.setattr(program, "check_failed", lambda *_given: "none has failed")

@@ -54,9 +54,14 @@ def local(element: ET.Element) -> str:
     return element.tag.rpartition("}")[2]
 
 
+def ascii_form(domain: str) -> str:
+    """How DNS and the web know a domain."""
+    return domain.encode("idna").decode()
+
+
 def srv(service: str, domain: str) -> tuple[str, int]:
     answer = subprocess.run(
-        ["dig", "+short", "SRV", f"_{service}._tcp.{domain}"], capture_output=True, text=True, check=True
+        ["dig", "+short", "SRV", f"_{service}._tcp.{ascii_form(domain)}"], capture_output=True, text=True, check=True
     )
     _priority, _weight, port, target = answer.stdout.splitlines()[0].split()
     return target.rstrip("."), int(port)
@@ -128,7 +133,10 @@ class WebSocket:
         self.domain = domain
         self.before_tls: list[str] = []
         self.socket = websocket.create_connection(
-            f"wss://{domain}/xmpp-websocket", SECONDS, subprotocols=["xmpp"], sslopt={"context": tls_context(domain)}
+            f"wss://{ascii_form(domain)}/xmpp-websocket",
+            SECONDS,
+            subprotocols=["xmpp"],
+            sslopt={"context": tls_context(domain)},
         )
         if self.socket.subprotocol != "xmpp":
             raise ConnectionError(f"subprotocol {self.socket.subprotocol!r}")
@@ -156,7 +164,7 @@ class Bosh:
     def __init__(self, domain: str):
         self.domain = domain
         self.before_tls: list[str] = []
-        self.http = http.client.HTTPSConnection(domain, timeout=SECONDS, context=tls_context(domain))
+        self.http = http.client.HTTPSConnection(ascii_form(domain), timeout=SECONDS, context=tls_context(domain))
         self.rid = secrets.randbelow(2**32)
         self.sid = ""
         self.inbox: list[ET.Element] = []
@@ -167,7 +175,7 @@ class Bosh:
     def request(self, attributes: str, xml: str = "") -> ET.Element:
         self.rid += 1
         body = f"<body xmlns='{HTTPBIND}' rid='{self.rid}' {attributes}>{xml}</body>"
-        self.http.request("POST", "/http-bind", body, {"Content-Type": "text/xml; charset=utf-8"})
+        self.http.request("POST", "/http-bind", body.encode(), {"Content-Type": "text/xml; charset=utf-8"})
         response = self.http.getresponse()
         text = response.read()
         if response.status != 200:

@@ -194,7 +194,10 @@ local function render(data, title, body)
 	end
 	for _, address in ipairs(data.contacts) do
 		table.insert(contacts, fill('<a href="{address}">{name}</a>', {
-			address = address, name = address:gsub("^%a+:", "");
+			-- The address is a URI (RFC 5122), and is shown as people write it.
+			address = address, name = (address:gsub("^%a+:", ""):gsub("%%(%x%x)", function (hex)
+				return string.char(tonumber(hex, 16));
+			end));
 		}));
 	end
 	return fill(frame, {
