@@ -236,3 +236,24 @@ def test_no_daemon_fills_the_journal(role):
     )
     lines = path.read_text().splitlines()
     assert {"SyslogLevelPrefix=no", "LogRateLimitIntervalSec=30s", "LogRateLimitBurst=100"} <= set(lines)
+
+
+def test_what_a_diff_conceals_no_message_shows():
+    """A variable whose values are secret in a file is so where the inventory is checked, too.
+
+    But for questions, whose messages say what is missing: a wrong answer is one that is empty.
+    """
+    names = {}
+    for role in ROLES:
+        entries = (load(TOP / "roles" / role / "vars" / "main.yml") or {}).get(f"__{role}_files")
+        for attributes in entries.values() if isinstance(entries, dict) else ():
+            conceals = attributes.get("conceals", []) if isinstance(attributes, dict) else []
+            names |= dict.fromkeys(conceals, spec(role)["options"])
+    print(f"concealed: {', '.join(names)}")
+
+    def is_secret(option):
+        return option.get("no_log") is True or any(map(is_secret, (option.get("options") or {}).values()))
+
+    assert len(names) >= 3
+    shown = [name for name, options in names.items() if not is_secret(options[name])]
+    assert shown == ["prosody_registration_questions"]
