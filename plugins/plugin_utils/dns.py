@@ -223,7 +223,7 @@ def _tlsa(data):
     return f"{_number(usage, 3)} {_number(selector, 1)} {_number(matching, 2)} {digest}"
 
 
-def _certificate_association(data):
+def _smimea(data):
     """SMIMEA (RFC 8162)."""
     usage, selector, matching, digest = _fields(data, 4, "3 1 1 <hexadecimal digits>")
     digest = _hexadecimal(digest)
@@ -232,7 +232,7 @@ def _certificate_association(data):
     return f"{_number(usage, 3)} {_number(selector, 1)} {_number(matching, 2)} {digest}"
 
 
-def _pointer_of_authority(data, zone):
+def _naptr(data, zone):
     """NAPTR (RFC 3403, section 4.1)."""
     shape = '100 10 "s" "SIP+D2U" "" _sip._udp.example.net.'
     order, preference, flags, service, expression, target = _strings(data, 6, shape)
@@ -282,7 +282,7 @@ def _base64(value):
     return packed
 
 
-def _location(data):
+def _loc(data):
     """LOC (RFC 1876, section 3), as BIND writes it."""
     angle = r"(\d{1,3})(?: (\d{1,2})(?: (\d{1,2}(?:\.\d{1,3})?))?)? "
     metres = r"(\d{1,8}(?:\.\d{1,2})?)m?"
@@ -314,7 +314,7 @@ def _location(data):
     return " ".join(parts)
 
 
-def _unknown_type(data):
+def _generic(data):
     """The data of a type that has no form of its own here (RFC 3597, section 5)."""
     found = re.fullmatch(r"\\# (\d{1,5})((?: [0-9A-Fa-f]+)*)", " ".join(data.split()))
     digits = found[2].replace(" ", "").lower() if found else ""
@@ -390,7 +390,7 @@ def presentation(kind, data, zone):
         return _text(data)
     if not data.isascii() or not data.isprintable():
         raise ValueError(f"{data!r} holds a character that is not printable ASCII; leave it out")
-    return PRESENTATIONS.get(kind, lambda text, _zone: _unknown_type(text))(data, zone)
+    return PRESENTATIONS.get(kind, lambda text, _zone: _generic(text))(data, zone)
 
 
 def _mx(data, zone):
@@ -432,13 +432,13 @@ PRESENTATIONS = {
     "DNAME": _name,
     "DS": _ds,
     "HTTPS": _svcb,
-    "LOC": lambda data, _zone: _location(data),
+    "LOC": lambda data, _zone: _loc(data),
     "MX": _mx,
-    "NAPTR": _pointer_of_authority,
+    "NAPTR": _naptr,
     "NS": lambda data, zone: _host(_single(data, "host.example.net."), zone),
     "OPENPGPKEY": lambda data, _zone: _base64(data),
     "PTR": _name,
-    "SMIMEA": lambda data, _zone: _certificate_association(data),
+    "SMIMEA": lambda data, _zone: _smimea(data),
     "SRV": _srv,
     "SSHFP": _sshfp,
     "SVCB": _svcb,

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who is told of changes and may transfer the zones, and who is asked for them, in the words of BIND."""
+"""The secondaries to notify, the clients that may transfer, and the primaries to ask, as items of BIND's statements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import na
 
 
 def all_keys(keys, secret="", name="transfer"):
-    """Returns the names of keys and their secrets, with the one that stands by itself."""
+    """Returns the keys by name, with the one of bind_transfer_secret."""
     found = dict(named("keys", checks.tsig_keys, keys))
     secret = checks.tsig_secret(secret)
     name = checks.key_name(name)
@@ -41,7 +41,7 @@ def _words(address, key):
 
 
 def dns_transfers(secondaries, primaries=(), keys=None, secret="", name="transfer", allowed=()):
-    """Returns the statements of the keys, and the lists of who is told, who may transfer and who is asked."""
+    """Returns the key statements, and the items of also-notify, allow-transfer and primaries."""
     secondaries = named("secondaries", checks.secondaries, secondaries)
     primaries = named("primaries", checks.primaries, primaries)
     keys = all_keys({} if keys is None else keys, secret, name)
