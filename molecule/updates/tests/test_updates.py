@@ -105,6 +105,27 @@ def test_the_self_test_sees_what_is_broken_and_tells(host):
     assert set(host.alarms()) == {f"SUBJECT --over {subject}" for subject in told}
 
 
+def test_the_self_test_of_a_full_disk(host):
+    """It cannot note what it finds, nor make folders in /var/tmp: it tells, and all is well when there is room again."""
+    host.alarms()
+    places = "/var/lib/xmpp-status /var/tmp"
+    host.out(
+        f"for place in {places}; do mount -t tmpfs -o size=4k test $place && head -c 4096 /dev/zero > $place/filler; done"
+    )
+    try:
+        for _twice in range(2):
+            host.out("systemctl start xmpp-status.service")
+            told = host.alarms()
+            assert told[0] == "SUBJECT status: notes of this test" and "No space left on device" in told[1]
+        assert host.run("cat /var/lib/xmpp-status/status.json").rc
+        host.out("rm /var/lib/xmpp-status/filler; mount -o remount,size=1m /var/lib/xmpp-status")
+        host.out("systemctl start xmpp-status.service")
+        assert host.alarms() == ["SUBJECT --over status: notes of this test"]
+        assert host.state(STATUS)["ok"]
+    finally:
+        host.out(f"umount {places}")
+
+
 def test_login_in_clear_is_seen(host):
     """The check of the ports would see a server that does not insist on encryption."""
     host.out(
@@ -175,7 +196,7 @@ def test_a_failing_upgrade_is_told(host):
     assert said[:2] == ["SUBJECT updates: an upgrade has failed", "unattended-upgrade ended with 1:"]
     assert "upgrade" in host.state()["problems"] and host.run("xmpp-status").rc == 2
     host.out("rm /etc/apt/sources.list.d/acorn.list")
-    host.out(f"cat > {STATE}", stdin=json.dumps({**host.state(), "turn": 0, "upgraded": 0}))
+    host.out(f"cat > {STATE}", stdin=json.dumps({**host.state(), "turn": 0, "upgraded": 0, "failed": {}}))
     host.updates()
     assert host.state()["problems"] == {} and host.alarms() == ["SUBJECT --over updates: an upgrade has failed"]
 
@@ -297,6 +318,18 @@ def test_a_reboot(host, client):
     assert host.out("systemctl is-active xmpp-updates.timer xmpp-status.timer") == "active\nactive"
     noted = host.state()
     assert noted["rebooted"] >= told["time"] and "Reboot: none is needed." in host.out("xmpp-updates --explain")
+    # Something asks for it again after the boot, as does a kernel that is not the one that boots.
+    host.alarms()
+    host.out("touch /run/reboot-required")
+    try:
+        assert "A reboot is needed" not in host.updates() + host.updates()
+        said = host.alarms()
+        assert said[0] == "SUBJECT updates: a reboot has not helped" and "It is not rebooted for it again." in said[1]
+        assert "Reboot: none is made, since the last one has not helped." in host.out("xmpp-updates --explain")
+    finally:
+        host.out("rm /run/reboot-required")
+    host.updates()
+    assert host.alarms() == ["SUBJECT --over updates: a reboot has not helped"]
 
 
 def test_the_playbook_verify_asks_from_outside(host):

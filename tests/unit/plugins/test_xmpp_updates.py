@@ -37,9 +37,16 @@ ZONES = [
 @pytest.fixture
 def program(tmp_path, monkeypatch):
     module = load_program(PROGRAM)
-    for name in ("CONFIG", "STATE", "REQUIRED", "PACKAGES", "DPKG_LOCK", "ANNOUNCE", "ALARM"):
+    for name in ("CONFIG", "STATE", "REQUIRED", "PACKAGES", "DPKG_LOCK", "ANNOUNCE", "ALARM", "BOOT", "INIT"):
         monkeypatch.setattr(module, name, str(tmp_path / name))
+    boot(module, 1)
     return module
+
+
+def boot(program, number):
+    """The same kernel as before, and another first process: so a container boots."""
+    Path(program.BOOT).write_text("5b6c\n")
+    Path(program.INIT).write_text(f"1 (a ) S b) S {' '.join(['0'] * 18)} {number} 0\n")
 
 
 def config(windows=("02:00-05:00",), fleet=("a",), host="a", deadline=7, announce=5):
@@ -303,6 +310,8 @@ class Machine:
         self.pending, self.security, self.mirror, self.services = list(pending), set(security), mirror, list(services)
         self.kernel, self.upgrade_error, self.announced, self.alarms = kernel, None, [], []
         self.busy = self.backup = lambda: False
+        # What a reboot does, or does not.
+        self.boots, self.helps, self.versions = 1, True, {}
         monkeypatch.setattr(program, "run", self.run)
         monkeypatch.setattr(program.time, "time", lambda: self.now)
         monkeypatch.setattr(program.time, "sleep", self.sleep)
@@ -343,7 +352,16 @@ class Machine:
         if "--dry-run" in words:
             listed = f"Packages that will be upgraded: {' '.join(self.pending)}\n" if self.pending else ""
             return 0, listed or "No packages found that can be upgraded unattended\n"
+        if name.startswith("dpkg-query"):
+            return 0, "".join(f"{package}={self.versions.get(package, '1')}\n" for package in command[3:])
         self.ran.append(words)
+        if words.endswith("systemctl reboot"):
+            self.boots += 1
+            boot(self.program, self.boots)
+            if self.helps:
+                self.kernel = "1"
+                for path in (self.program.REQUIRED, self.program.PACKAGES):
+                    Path(path).unlink(missing_ok=True)
         if words.startswith("apt-get update"):
             return (0, "") if self.mirror else (100, "E: Failed to fetch\n")
         if words.startswith("run-parts"):
@@ -428,7 +446,8 @@ def test_waits_for_a_backup_but_not_beyond_the_window(program, monkeypatch, caps
     assert "A backup is being made now. While one is, no reboot begins" in capsys.readouterr().out
     assert machine.ticks(12)[0] == at("2026-11-25T04:25")
     # One that begins after the announcement, and lasts until the day after.
-    machine.now, machine.announced = at("2026-11-26T02:00"), []
+    machine.now, machine.announced, machine.kernel = at("2026-11-26T02:00"), [], "3"
+    machine.versions = {"linux-image-6.12": "2"}
     machine.backup = lambda: bool(machine.announced) and machine.now < at("2026-11-27T01:00")
     assert machine.ticks(24 * 12)[0] == at("2026-11-27T02:00") and len(machine.announced) == 2
     assert program.main() == 0 and "A backup" not in capsys.readouterr().out
@@ -494,6 +513,7 @@ def test_a_reboot_that_follows_restarts_as_well(program, monkeypatch):
     assert machine.did("needrestart -r") == 0 and len(machine.announced) == 1
     # A backup keeps the reboot waiting, but not the restart.
     machine.announced, machine.now, machine.backup = [], at("2026-11-26T02:00"), lambda: True
+    machine.kernel, machine.services, machine.versions = "3", ["prosody.service"], {"linux-image-6.12": "2"}
     assert machine.ticks(1) == [] and machine.did("needrestart -r") == 1 and len(machine.announced) == 1
 
 
@@ -597,3 +617,90 @@ def test_munin_s_files_are_read_as_munin(program, monkeypatch, tmp_path):
     assert words[0] == "setpriv" and {"--reuid=munin", "--regid=munin", "--clear-groups", "--no-new-privs"} <= set(
         words
     )
+
+
+def nights(machine, *days):
+    """Lets the timer fire around each window, whose hours are 02:00 to 05:00."""
+    reboots = []
+    for day in days:
+        machine.now = at(f"2026-11-{day}T01:00")
+        reboots += machine.ticks(5 * 12)
+    return reboots
+
+
+def survived(machine):
+    return [text for subject, text in machine.alarms if subject == "updates: a reboot has not helped"]
+
+
+def test_a_kernel_that_does_not_boot_is_told_and_not_rebooted_for_again(program, monkeypatch):
+    """A provider's own kernel, a pinned entry of GRUB, or a /boot that was not written."""
+    machine = Machine(program, monkeypatch, at("2026-11-25T01:00"), kernel="3")
+    machine.helps = False
+    reboots = nights(machine, 25, 26, 27)
+    print(f"{len(reboots)} reboots in three nights", *survived(machine)[:1], sep="\n")
+    assert reboots == [at("2026-11-25T02:00")] and len(machine.announced) == 1
+    assert survived(machine)[0].startswith(
+        "kernel 6.12 is installed, 6.1 runs, though the machine was rebooted for that"
+    )
+    assert "remove linux-image-6.12" in survived(machine)[0]
+    Path(program.CONFIG).write_text(json.dumps(config()))
+    monkeypatch.setattr(sys, "argv", ["xmpp-updates", "--explain"])
+    assert program.main() == 0
+    # The next build of that kernel deserves a reboot of its own; and one that boots is the end of it.
+    machine.versions, machine.alarms = {"linux-image-6.12": "2"}, []
+    assert nights(machine, 28) == [at("2026-11-28T02:00")]
+    machine.kernel = "1"
+    machine.ticks(1)
+    assert machine.alarms[-1] == ("--over updates: a reboot has not helped", None)
+    nights(machine, 30)
+    assert program.load_state()["attempts"] == {}
+
+
+@pytest.mark.parametrize("packages", ["", "dbus\n"])
+def test_what_asks_for_a_reboot_after_each_boot_gets_one(program, monkeypatch, packages):
+    machine = Machine(program, monkeypatch, at("2026-11-25T01:00"))
+    found = []
+
+    def ask():
+        Path(program.REQUIRED).touch()
+        if packages:
+            Path(program.PACKAGES).write_text(packages)
+
+    ask()
+    for day in (25, 26, 27):
+        # A few minutes after the boot, and not with it.
+        for hour in ("01:00", "02:20", "03:20", "04:20"):
+            machine.now = at(f"2026-11-{day}T{hour}")
+            found += machine.ticks(5)
+            ask()
+    assert found == [at("2026-11-25T02:25")] and survived(machine)
+    # An upgrade of the same package later is another reason.
+    if packages:
+        machine.versions = {"dbus": "2"}
+        assert nights(machine, 28) == [at("2026-11-28T02:00")]
+
+
+def test_a_reboot_that_does_not_come_is_tried_again_in_the_next_night(program, monkeypatch):
+    machine = Machine(program, monkeypatch, at("2026-11-25T01:00"), kernel="3")
+    machine.helps = False
+    monkeypatch.setattr(sys.modules[__name__], "boot", lambda *_given: None)
+    assert nights(machine, 25) == [at("2026-11-25T02:00")]
+    assert "updates: the reboot has failed" in {subject for subject, _text in machine.alarms} and not survived(machine)
+    assert nights(machine, 26) == [at("2026-11-26T02:00")]
+
+
+def test_what_fails_disturbs_nobody_in_every_turn(program, monkeypatch):
+    """An upgrade that fails, and services that do not restart: once in a night, and not in each half-hour of it."""
+    machine = Machine(program, monkeypatch, at("2026-11-25T01:00"), pending=["prosody"])
+    Path(program.ANNOUNCE, "prosody").touch()
+    machine.upgrade_error = "unattended-upgrade ended with 1"
+    nights(machine, 25, 26)
+    assert machine.did("upgrade") == len(machine.announced) == 2
+    # What there is newly deserves another attempt.
+    machine.pending += ["libc6"]
+    nights(machine, 27)
+    assert machine.did("upgrade") == 3
+    machine.pending, machine.services, machine.upgrade_error, machine.announced = [], ["prosody.service"], None, []
+    monkeypatch.setattr(program, "restart", lambda: machine.ran.append("restart") or "needrestart ended with 1")
+    nights(machine, 28, 29)
+    assert machine.did("restart") == len(machine.announced) == 2
