@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import pytest
 from conftest import HOSTS, NAME, RUN, SCENARIO
 from hosts import apply
 
@@ -67,11 +68,13 @@ def test_a_timer_s_job_fails(hazel, admin):
 
 
 def test_prosody_fails(hazel, admin):
-    """The mail comes at once; the message, when there is somebody to carry it."""
+    """The mail comes at once; the message, when there is somebody to carry it. It waits though the service is killed, as
+    where memory is short."""
     hazel.out("systemctl stop prosody")
     hazel.run("systemd-run --unit=meanwhile --wait false")
     admin.wait("meanwhile.service has failed", message=False)
     assert admin.messages == []
+    hazel.out("systemctl kill --signal=KILL xmpp-alarm.service")
     hazel.out("systemctl start prosody")
     admin.wait("meanwhile.service has failed", seconds=90)
     assert admin.subjects().count("meanwhile.service has failed") == 1
@@ -89,6 +92,73 @@ def test_the_mail_server_is_away(hazel, sink, admin, give):
     give(f"Mails are taken again {RUN}")
     admin.wait(f"Mails are taken again {RUN}")
     admin.wait(f"Nobody takes mails {RUN}")
+
+
+KEEPING = "alarms cannot be kept on disk"
+
+
+@pytest.mark.parametrize(
+    ("what", "mount", "fill"),
+    [
+        ("full", "size=4k", "head -c 4096 /dev/zero > $place/filler"),
+        ("to be read only", "ro", ":"),
+    ],
+)
+def test_a_disk_takes_nothing(hazel, admin, give, what, mount, fill):
+    """/var is full, or cannot be written: the alarm comes as ever, and that nothing can be kept comes, too."""
+    places = "/var/lib/xmpp-alarm /var/tmp"
+    hazel.out("systemctl stop xmpp-alarm.service")
+    hazel.out(
+        f"bash -ec 'for place in {places}; do mount -t tmpfs -o {mount},mode=700 test $place; {fill}; done'",
+    )
+    try:
+        give(f"The disk is {what} {RUN}", text="df says so\n")
+        assert admin.wait(f"The disk is {what} {RUN}").strip() == "df says so"
+        text = admin.wait(KEEPING)
+        print(text)
+        assert "What to type: df -h /var/lib/xmpp-alarm/alarms.json" in text
+        give("--over", f"The disk is {what} {RUN}")
+        admin.wait(f"Over: The disk is {what} {RUN}")
+        assert hazel.out("ls /var/lib/xmpp-alarm") in ("", "filler")
+        pid = hazel.out("systemctl show -P MainPID xmpp-alarm.service")
+        # It is mended, and nobody restarts anything.
+        hazel.out("bash -c 'mount -o remount,size=1m,rw /var/lib/xmpp-alarm'")
+        admin.wait(f"Over: {KEEPING}")
+        assert pid == hazel.out("systemctl show -P MainPID xmpp-alarm.service")
+        assert hazel.out("cat /var/lib/xmpp-alarm/alarms.json") == "{}"
+    finally:
+        hazel.out(f"bash -c 'systemctl stop xmpp-alarm.service; umount {places}'")
+
+
+def test_the_mail_queue_takes_nothing(hazel, admin, give):
+    """Where the queue of mails cannot be written, the message comes at once, and the mail when it can."""
+    queue = "/var/spool/nullmailer"
+    hazel.out("systemctl stop xmpp-alarm.service")
+    hazel.out(f"bash -ec 'mount --bind {queue} {queue}; mount -o remount,bind,ro {queue}'")
+    try:
+        give(f"The queue is shut {RUN}")
+        admin.wait(f"The queue is shut {RUN}", mail=False)
+        assert admin.mails == []
+    finally:
+        hazel.out(f"umount {queue}")
+    admin.wait(f"The queue is shut {RUN}", seconds=90)
+
+
+def test_names_are_not_resolved(hazel, admin, give):
+    """Who carries the message needs no DNS; the mail waits for it."""
+    hazel.out(
+        "bash -ec 'grep -v mail.test /etc/hosts > /run/hosts; echo nameserver 192.0.2.1 > /run/resolv.conf; "
+        "for file in hosts resolv.conf; do mount --bind /run/$file /etc/$file; done; systemctl restart nullmailer'"
+    )
+    try:
+        give(f"No names {RUN}")
+        admin.wait(f"No names {RUN}", mail=False)
+        assert admin.mails == []
+    finally:
+        hazel.out("umount /etc/hosts /etc/resolv.conf")
+    give(f"Names again {RUN}")
+    admin.wait(f"Names again {RUN}", seconds=90)
+    admin.wait(f"No names {RUN}", seconds=90)
 
 
 def test_a_stranger_gets_neither_mail_nor_password(hazel, sink, admin, give):

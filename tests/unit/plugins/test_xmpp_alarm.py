@@ -335,6 +335,67 @@ def test_broken_files_are_begun_anew(program):
 
 
 def test_the_list(program, capsys):
-    Path(program.STATE).write_text(json.dumps({"It burns": {"since": time.time(), "count": 3}}))
+    program.decide(alarms := {}, alarm("It burns"), time.time(), DAY)
+    alarms["It burns"]["count"] = 3
+    Path(program.STATE).write_text(json.dumps(alarms))
     assert program.main(["--list"]) == 0
     assert capsys.readouterr().out.endswith("     3  It burns\n")
+
+
+@pytest.fixture
+def service(program, tmp_path, monkeypatch):
+    """The service behind the socket, which ends when it has nothing to do."""
+    monkeypatch.setattr(program, "IDLE", 1)
+    monkeypatch.setattr(program, "PAUSE", 0.2)
+    sendmail(program, tmp_path)
+    Prosody(program.PROSODY, "sent")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(program.SOCKET)
+    listener.listen()
+    thread = threading.Thread(target=program.serve, args=(listener, CONFIG))
+    thread.start()
+    yield thread
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def told(tmp_path, *subjects):
+    """Waits until these mails have come."""
+    expected, end = [f"Subject: rosewood.example.org: {subject}" for subject in subjects], time.monotonic() + 20
+    while True:
+        mails = (tmp_path / "mails").read_text() if (tmp_path / "mails").exists() else ""
+        found = [line for line in mails.splitlines() if line.startswith("Subject: ")]
+        if found == expected:
+            return mails.replace("=\n", "")
+        assert time.monotonic() < end, found
+        time.sleep(0.05)
+
+
+def test_a_disk_that_takes_nothing_silences_nobody(program, tmp_path, monkeypatch, service):
+    """As a full one, or one that may only be read: what cannot be written is kept in memory, and said."""
+    with monkeypatch.context() as broken:
+
+        def write(path, _value):
+            raise OSError(28, "No space left on device", path)
+
+        broken.setattr(program, "write", write)
+        program.give(alarm("It burns", "red"))
+        mails = told(tmp_path, "It burns", "alarms cannot be kept on disk")
+        assert "No space left on device" in mails and "df -h" in mails
+        # It stays, though it has nothing to do: nobody else knows of these alarms.
+        time.sleep(1.5)
+        assert service.is_alive() and not Path(program.STATE).exists()
+        program.give(alarm("It burns", over=True))
+        told(tmp_path, "It burns", "alarms cannot be kept on disk", "Over: It burns")
+    told(tmp_path, "It burns", "alarms cannot be kept on disk", "Over: It burns", "Over: alarms cannot be kept on disk")
+    service.join(20)
+    assert not service.is_alive() and json.loads(Path(program.STATE).read_text()) == {}
+
+
+@pytest.mark.parametrize("kept", ["{", "[]", '"x"', '{"It burns": {"since": 1}}', '{"It burns": []}', "\0"])
+def test_broken_notes_silence_nobody(program, tmp_path, kept, request):
+    for path in (program.STATE, program.QUEUE):
+        Path(path).write_text(kept if path == program.STATE or kept[0] != "[" else '[{"id": 1}, []]')
+    request.getfixturevalue("service")
+    program.give(alarm("It burns", "red"))
+    told(tmp_path, "It burns")
