@@ -35,7 +35,7 @@ options:
     description:
       - Graphs of the collection's own plugins that are drawn. Those with the same beginning are one plugin - V(prosody_c2s), V(prosody_s2s), V(prosody_stanzas),
         V(prosody_accounts), V(prosody_memory), V(prosody_disk), V(prosody_uptime), V(bind_queries), V(bind_answers),
-        V(bind_keys), V(bind_signatures), V(nginx_requests), V(nginx_statuses), V(tls_days), V(updates_pending),
+        V(bind_keys), V(bind_signatures), V(nginx_requests), V(nginx_statuses), V(tls_life), V(updates_pending),
         V(updates_age), V(updates_window), V(backup_age), V(backup_size), V(status_failing), V(firewall_accepted), V(firewall_dropped),
         V(firewall_outgoing).
     type: list

@@ -11,6 +11,7 @@ import datetime
 import hashlib
 import itertools
 import json
+import math
 import re
 import subprocess
 
@@ -81,13 +82,16 @@ def parse(text, now):
     fields = dict(re.findall(r"^(subject|issuer|notBefore|notAfter)=[ \t]*(.*?)[ \t]*$", text, re.MULTILINE))
     names = re.search(r"X509v3 Subject Alternative Name:[^\n]*\n\s+([^\n]*)", text)
     general_names = names[1].split(", ") if names else []
-    not_after = _moment(fields["notAfter"])
+    not_before, not_after = _moment(fields["notBefore"]), _moment(fields["notAfter"])
+    life = max(not_after - not_before, datetime.timedelta(seconds=1))
     return {
         "present": True,
         "pin": hashlib.sha256(public_key(text)).hexdigest(),
-        "not_before": _moment(fields["notBefore"]).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "not_before": not_before.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "not_after": not_after.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "life_days": life // datetime.timedelta(days=1),
         "days_left": (not_after - now) // datetime.timedelta(days=1),
+        "percent_left": math.floor(100 * (not_after - now) / life),
         "names": [name.removeprefix("DNS:") for name in general_names if name.startswith("DNS:")],
         "subject": fields["subject"],
         "issuer": fields["issuer"],

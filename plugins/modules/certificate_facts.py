@@ -148,6 +148,16 @@ certificates:
       returned: when the file exists
       type: int
       sample: 60
+    percent_left:
+      description: The percentage of its life that it has left, rounded down; negative when it has expired.
+      returned: when the file exists
+      type: int
+      sample: 66
+    life_days:
+      description: For how many whole days it is valid in all.
+      returned: when the file exists
+      type: int
+      sample: 90
     names:
       description: The DNS names it is for (subjectAltName), in its order.
       returned: when the file exists

@@ -20,7 +20,7 @@ GRAPHS = {
     "prosody_": ("c2s", "s2s", "stanzas", "accounts", "memory", "disk", "uptime"),
     "bind_": ("queries", "answers", "keys", "signatures"),
     "nginx_": ("requests", "statuses"),
-    "tls_": ("days",),
+    "tls_": ("life",),
     "updates_": ("pending", "age", "window"),
     "backup_": ("age", "size"),
     "status_": ("failing",),
@@ -64,7 +64,7 @@ def munin_links(plugins, interfaces=(), graphs=(), extra=None):
     targets = {name: DEBIAN + name for name in _names("plugins", plugins, "['cpu', 'load']")}
     for name in _names("interfaces", interfaces, "['eth0']"):
         targets["if_" + name] = DEBIAN + "if_"
-    for graph in _names("graphs", graphs, "['prosody_c2s', 'tls_days']"):
+    for graph in _names("graphs", graphs, "['prosody_c2s', 'tls_life']"):
         if graph not in PROGRAMS:
             raise ValueError(f"graphs: {graph!r} is not one of this host's graphs; {checks.nearest(graph, PROGRAMS)}")
     families = {family.rstrip("_"): [] for family in GRAPHS}

@@ -9,7 +9,7 @@ import json
 import re
 
 import pytest
-from conftest import DOMAIN, KINDS, NAMES, records, renew, served, served_keys
+from conftest import DOMAIN, KINDS, NAMES, play, records, renew, served, served_keys
 
 
 def both(authority) -> dict:
@@ -20,9 +20,10 @@ def both(authority) -> dict:
 @pytest.fixture
 def unchanged(maple, authority):
     """What fails leaves the host with the certificate that it had, on disk and at every port."""
-    before = both(authority), maple.out("sha256sum /etc/ssl/xmpp/acme.test/* /var/lib/xmpp-certificate/*")
+    files = "/etc/ssl/xmpp/acme.test/* /var/lib/xmpp-certificate/state.json /var/lib/xmpp-certificate/accounts.json"
+    before = both(authority), maple.out(f"sha256sum {files}")
     yield
-    after = both(authority), maple.out("sha256sum /etc/ssl/xmpp/acme.test/* /var/lib/xmpp-certificate/*")
+    after = both(authority), maple.out(f"sha256sum {files}")
     assert after == before
     assert len(set(after[0].values())) == 2
 
@@ -261,3 +262,67 @@ def test_the_journal_has_the_reason(maple):
         assert "The certificate stays as it is: " in maple.out("journalctl -q -o cat -u xmpp-certificate -n 8")
     finally:
         maple.out("cp /run/right.json /etc/xmpp/certificate.json; systemctl reset-failed xmpp-certificate.service")
+
+
+def names_of(authority) -> set[str]:
+    """The names of the certificate that Prosody serves."""
+    return set(re.findall(r"DNS:([^\s,]+)", served(authority, "-ext subjectAltName")[5222]))
+
+
+def test_a_name_that_cannot_be_proven_does_not_hold_up_the_others(maple, authority):
+    """The authority's resolver does not find the challenge of one name; and BIND has no zone for another one's."""
+    bad = f"search.{DOMAIN}"
+    block = "/etc/unbound/anchors/block.conf"
+    authority.out(f"echo 'local-zone: _acme-challenge.{bad} always_nxdomain' > {block} && systemctl restart unbound")
+    try:
+        before = both(authority)
+        result = renew(maple)
+        assert result.rc == 1 and f"Domain: {bad}" in result.stderr
+        assert both(authority) == before, "a name was taken from those who have it"
+        # Of a host whose certificate nobody trusts yet, there is nothing to be lost.
+        maple.out("cd /var/lib/xmpp-certificate && rm -r state.json ordered")
+        result = maple.run("xmpp-certificate")
+        print(result.stdout, result.stderr)
+        assert result.rc == 1 and "issued: valid until" in result.stdout
+        assert f"The certificate is renewed, but it lacks {bad}: " in result.stderr
+        assert names_of(authority) == set(NAMES) - {bad}
+        # The timer does not try again at once, and tells why; and nothing is ordered that brings nothing.
+        before = both(authority)
+        assert maple.run("systemctl start xmpp-certificate.service").rc != 0
+        said = maple.out("journalctl -q -o cat -u xmpp-certificate -n 12")
+        assert "(it is tried again at " in said and f"Domain: {bad}" in said
+        assert maple.run("xmpp-certificate").rc == 1 and both(authority) == before
+    finally:
+        authority.out(f"rm {block} && systemctl restart unbound")
+        maple.out("systemctl reset-failed xmpp-certificate.service")
+    result = maple.run("xmpp-certificate")
+    print(result.stdout, result.stderr)
+    assert result.rc == 0 and names_of(authority) == set(NAMES)
+    result = renew(maple, names=[*NAMES, f"unknown.{DOMAIN}"])
+    assert result.rc == 1 and f"it lacks unknown.{DOMAIN}: 127.0.0.1 does not answer for" in result.stderr
+    assert "issued: valid until" in result.stdout and names_of(authority) == set(NAMES)
+
+
+def test_what_could_not_be_deployed_is_not_ordered_again(maple, authority):
+    """Authorities count certificates: the chain that a daemon did not take is deployed when it does."""
+    count = "journalctl -q -o cat -u 'pebble@*' | grep -c 'Issued certificate'"
+    before = both(authority)
+    state, hook = "/var/lib/xmpp-certificate", "/etc/xmpp/deploy.d/zz"
+    maple.out(f"rm -r {state}/state.json {state}/ordered; printf '#!/bin/sh\\nexit 1\\n' > {hook}; chmod +x {hook}")
+    try:
+        assert maple.run("xmpp-certificate").rc == 1
+        orders = int(authority.out(count))
+        assert maple.run("xmpp-certificate").rc == 1 and both(authority) == before
+    finally:
+        maple.out(f"rm {hook}")
+    result = maple.run("xmpp-certificate")
+    print(result.stdout, result.stderr)
+    assert result.rc == 0 and "The certificate that was ordered before is deployed" in result.stdout
+    assert int(authority.out(count)) == orders and not set(both(authority).values()) & set(before.values())
+
+
+def test_more_names_than_one_certificate_takes_are_refused_before_anything_changes():
+    domains = [{"domain": f"d{number:02}.test"} for number in range(20)]
+    rc, said = play("site", json.dumps({"xmpp_extra_domains": domains}))
+    assert rc != 0 and "certificates_names: 105 names, and the authority takes 100 for one certificate" in said
+    assert "changed=0" in said

@@ -15,7 +15,7 @@ GRAPHS = [
     *PROSODY,
     *("prosody_accounts", "prosody_memory", "prosody_disk"),
     *("bind_queries", "bind_answers", "bind_keys", "bind_signatures"),
-    *("nginx_requests", "nginx_statuses", "tls_days", "updates_pending", "updates_age", "updates_window"),
+    *("nginx_requests", "nginx_statuses", "tls_life", "updates_pending", "updates_age", "updates_window"),
     *("firewall_accepted", "firewall_dropped"),
 ]
 FETCH = r"""

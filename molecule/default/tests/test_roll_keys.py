@@ -121,8 +121,8 @@ def test_a_chain_that_a_port_does_not_serve_is_taken_back(rosewood, internet, si
     before = served(internet), rosewood.out(f"sha256sum /etc/ssl/xmpp/{DOMAIN}/*")
     rosewood.out("chmod -x /etc/xmpp/deploy.d/nginx")
     try:
-        # None that is there has so many days left.
-        refused = site("--extra-vars", "certificates_renew_days=9999")
+        # None that is there has all of its life left.
+        refused = site("--extra-vars", '{"certificates_renew_percent": 100}')
     finally:
         rosewood.out("chmod +x /etc/xmpp/deploy.d/nginx")
     assert refused.returncode != 0

@@ -789,7 +789,7 @@ def test_newlines_and_options_are_refused(name):
             [{"port": 1, "name": "x", "certificate": "x"}],
             "number 1: certificate: 'x' is not the path of a file",
         ),
-        ("status_certificates", [{"path": "/a b", "days": 1}], "number 1: path: '/a b' is not the path of a file"),
+        ("status_certificates", ["/a b"], "'/a b' is not the path of a file"),
         ("turn_certificate", "/x\nno-auth", "is not the path of a file; write an absolute one of letters"),
         ("certificates_source", "-x", "'-x' is not the path of a file: it begins as an option; write './-x'"),
         ("certificates_source", "files/my chain.pem\n", "is not the path of a file: it has a control character"),

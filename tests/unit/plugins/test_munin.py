@@ -209,10 +209,10 @@ def test_munin_reads_the_markers():
 
 
 def test_links():
-    graphs = ["prosody_c2s", "prosody_disk", "tls_days", "prosody_uptime"]
+    graphs = ["prosody_c2s", "prosody_disk", "tls_life", "prosody_uptime"]
     assert munin_links(["load", "cpu"], ["eth0"], graphs, {"load": "/opt/load"}) == {
         "names": ["cpu", "if_eth0", "load", "prosody", "prosody_disk", "tls"],
-        "families": {"prosody": ["c2s", "uptime"], "tls": ["days"]},
+        "families": {"prosody": ["c2s", "uptime"], "tls": ["life"]},
         "files": {
             "/etc/munin/plugins/cpu": {"state": "link", "target": "/usr/share/munin/plugins/cpu"},
             "/etc/munin/plugins/if_eth0": {"state": "link", "target": "/usr/share/munin/plugins/if_"},
@@ -405,9 +405,9 @@ def test_a_log_that_is_not_there(load, ask, tmp_path):
 
 
 def test_ports_that_serve_nothing(load, ask):
-    found, described, said = ask(load("tls_"), "tls_days", ports="1 2:jabber:client", warning="20")
+    found, described, said = ask(load("tls_"), "tls_life", ports="1 2:jabber:client", warning="20")
     assert found == {"port1": "U", "port2": "U"} and "port 1: " in said
-    assert "port2.warning 20:" in described and "port2.critical 7:" in described
+    assert "port2.warning 20:" in described and "port2.critical 8:" in described
 
 
 def test_updates(load, ask, tmp_path, monkeypatch):

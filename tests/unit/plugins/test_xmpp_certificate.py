@@ -62,7 +62,18 @@ def keys(tmp_path_factory):
 @pytest.fixture
 def program(tmp_path, monkeypatch):
     module = load_program(PROGRAM)
-    for name in ("CONFIG", "STATE", "ROLL", "OFFERED", "ACCOUNTS", "CERTBOT_ACCOUNTS", "LOCK", "HOOKS"):
+    for name in (
+        "CONFIG",
+        "STATE",
+        "ROLL",
+        "OFFERED",
+        "ACCOUNTS",
+        "CERTBOT_ACCOUNTS",
+        "LOCK",
+        "HOOKS",
+        "ORDERED",
+        "FAILED",
+    ):
         monkeypatch.setattr(module, name, str(tmp_path / name))
     monkeypatch.setattr(module, "PROVE_SECONDS", 0.2)
     # Who runs the tests need not be root.
@@ -93,7 +104,7 @@ def config(tmp_path, keys):
         "rsa_key_path": str(tmp_path / "privkey-rsa.pem"),
         "key_types": ["ecdsa-p256"],
         "group": "root",
-        "renew_days": 30,
+        "renew_percent": 33,
         "address": "127.0.0.1",
         "ports": [],
         "tlsa_names": [],
@@ -120,24 +131,172 @@ def test_a_good_certificate_is_left_alone(program, config, authority):
     assert program.keep(config).startswith("unchanged: the certificate is valid until ")
 
 
+HOURS = [90 * 24, 64 * 24, 45 * 24, 6 * 24, 24]
+
+
+class Life:
+    """A certificate with this life, that of an authority, and the clock, which the program reads."""
+
+    def __init__(self, program, config, monkeypatch, hours, names=NAMES):
+        self.hours, self.now, self.names = hours, NOW, {}
+        # OpenSSL need not be asked each hour.
+        self.pin = program.key_digest(config["key_path"])
+        self.order(config, names)
+        monkeypatch.setattr(program, "look", self.look)
+        monkeypatch.setattr(program, "key_digest", lambda _path: self.pin)
+        monkeypatch.setattr(program, "family", lambda _key: "ECDSA")
+        monkeypatch.setattr(program, "clock", lambda: self.now)
+
+    def order(self, config, names):
+        """Each order makes another chain, which `look` knows."""
+        chain = f"-----BEGIN CERTIFICATE-----\n{len(self.names):04}\n-----END CERTIFICATE-----\n"
+        self.names[chain] = {
+            "begin": self.now,
+            "end": self.now + datetime.timedelta(hours=self.hours),
+            "names": set(names),
+        }
+        self.names[chain]["pin"] = self.pin
+        return chain
+
+    def look(self, chain):
+        return self.names[chain.split("-----END")[0] + "-----END CERTIFICATE-----\n"]
+
+
+@pytest.mark.parametrize("hours", HOURS)
+def test_renewed_in_time_whatever_its_life(program, config, monkeypatch, hours):
+    """The timer looks each hour. A share of the life is left when it is renewed, and enough to mend what fails."""
+    life = Life(program, config, monkeypatch, hours)
+    install(program, config, next(iter(life.names)))
+    passed = 0
+    while not (why := program.due(config, NOW + datetime.timedelta(hours=passed))):
+        passed += 1
+    left = hours - passed
+    print(f"valid for {hours} h: renewed with {left} h left, {left / hours * 100:.0f} %")
+    assert re.fullmatch(r"it expires at \d{4}-\d\d-\d\d \d\d:\d\d UTC", why)
+    assert (0.31 if hours >= 240 else 0.45) < left / hours < 0.51
+
+
+@pytest.mark.parametrize("hours", HOURS)
+def test_what_fails_is_tried_again_in_time_and_not_too_often(program, config, monkeypatch, hours):
+    """Authorities count failures: Let's Encrypt takes five in an hour, and of months of them it has enough."""
+    life = Life(program, config, monkeypatch, hours)
+    install(program, config, next(iter(life.names)))
+    tries = []
+
+    def issue(*_):
+        tries.append(life.now)
+        raise program.Refused("the authority is away")
+
+    monkeypatch.setattr(program, "issue", issue)
+    for _hour in range(hours):
+        life.now += datetime.timedelta(hours=1)
+        if program.due(config, life.now):
+            with pytest.raises(program.Refused, match="^the authority is away"):
+                program.keep(config, patient=True)
+    pauses = {(second - first).total_seconds() / 3600 for first, second in zip(tries, tries[1:], strict=False)}
+    print(f"valid for {hours} h: {len(tries)} attempts, every {pauses} h")
+    assert 5 <= len(tries) <= 61 and max(pauses) <= 12
+    # By hand, and by the playbook, it is tried at once.
+    with pytest.raises(program.Refused):
+        program.keep(config)
+    assert tries[-1] == life.now
+    # What is mended needs no hand.
+    monkeypatch.setattr(program, "issue", lambda pair, _may_lack: (life.order(pair, NAMES), {}))
+    monkeypatch.setattr(program, "check", lambda *_: None)
+    life.now += datetime.timedelta(hours=12)
+    assert program.keep(config, patient=True).startswith("issued: ") and not Path(program.FAILED).exists()
+
+
+def test_what_was_ordered_is_not_ordered_again_because_a_daemon_did_not_reload(program, config, authority, monkeypatch):
+    """Let's Encrypt issues five certificates for the same names in a week."""
+    install(program, config, authority(config["key_path"], names=NAMES[:1]))
+    orders, broken = [], True
+
+    def issue(pair, _may_lack):
+        orders.append(pair)
+        return authority(pair["key_path"]), {}
+
+    def hooks():
+        if broken:
+            raise program.Refused("nginx: broken")
+
+    monkeypatch.setattr(program, "issue", issue)
+    monkeypatch.setattr(program, "hooks", hooks)
+    for _run in range(4):
+        with pytest.raises(program.Refused, match="nginx: broken; the old one is in place again"):
+            program.keep(config)
+    broken = False
+    assert program.keep(config).startswith("issued: ") and len(orders) == 1
+    assert program.keep(config).startswith("unchanged: ") and os.listdir(program.ORDERED) == []
+
+
+# --- names that cannot be proven ----------------------------------------------------------------------------------
+
+
+SAID = {
+    "challenge": "  Domain: conference.example.org\n  Type:   dns\n  Detail: no such name\n",
+    "policy": 'Error creating new order :: Cannot issue for "conference.example.org": Domain name is not public\n',
+    "caa": "Error finalizing order :: CAA record for conference.example.org prevents issuance\n",
+}
+
+
+@pytest.mark.parametrize("how", [*SAID, "records", "unanswered"])
 @pytest.mark.parametrize(
-    ("days", "passed", "expected"),
+    ("here", "left", "done"),
     [
-        (90, 59, False),
-        (90, 61, True),
-        (90, 91, True),
-        # Shorter than three times 30 days: the last third.
-        (45, 29, False),
-        (45, 31, True),
-        (6, 3, False),
-        (6, 5, True),
+        # There is none, or it lacks that name already, or will soon end: the others go on.
+        (None, 90, "Incomplete"),
+        (NAMES[:1], 20, "Incomplete"),
+        (NAMES, 5, "Incomplete"),
+        # Nobody loses what they have before that; and nothing is ordered that brings nothing.
+        (NAMES, 20, "Refused"),
+        (NAMES[:1], 80, "Refused"),
     ],
 )
-def test_renewed_in_time_whatever_its_life(program, config, authority, days, passed, expected):
-    install(program, config, authority(config["key_path"], days=days))
-    why = program.due(config, NOW + datetime.timedelta(days=passed))
-    assert bool(why) == expected
-    assert why is None or re.fullmatch(r"it expires at \d{4}-\d\d-\d\d \d\d:\d\d UTC", why)
+def test_a_name_that_cannot_be_proven_does_not_hold_up_the_others(
+    program, config, authority, monkeypatch, how, here, left, done
+):
+    if here:
+        install(program, config, authority(config["key_path"], names=here, days=90))
+    monkeypatch.setattr(program, "clock", lambda: NOW + datetime.timedelta(days=90 * (100 - left) / 100))
+    before = Path(config["path"]).read_text() if here else None
+    asked = []
+
+    def certbot(given, *arguments):
+        at = dict(zip(arguments, arguments[1:], strict=False))
+        request = openssl("req", "-in", at["--csr"], "-noout", "-text")
+        names = re.findall(r"DNS:([^\s,]+)", request)
+        asked.append(names)
+        if how in SAID and "conference.example.org" in names:
+            raise program.Refused(program.reason(SAID[how]))
+        monkeypatch.setattr(program, "clock", lambda: datetime.datetime.now(datetime.UTC))
+        Path(at["--fullchain-path"]).write_text(authority(config["key_path"], names=names))
+
+    config["challenge"] = "http-01"
+    monkeypatch.setattr(program, "certbot", certbot)
+    monkeypatch.setattr(program, "caa_identities", lambda *_: [])
+    monkeypatch.setattr(program, "account", lambda *_: ACCOUNT)
+    bad = {"conference.example.org": "it is not proven"}
+    monkeypatch.setattr(
+        program, "forbidden", lambda given, *_: bad if how == "records" and len(given["names"]) > 1 else {}
+    )
+    monkeypatch.setattr(program, "unanswered", lambda given: bad if how == "unanswered" else {})
+    with pytest.raises(program.Refused) as refused:
+        program.keep(config)
+    print(type(refused.value).__name__, refused.value, asked)
+    assert type(refused.value).__name__ == done
+    if done == "Refused":
+        assert Path(config["path"]).read_text() == before
+        return
+    assert asked[-1] == ["example.org"] and "it lacks conference.example.org: " in str(refused.value)
+    assert program.look(Path(config["path"]).read_text())["names"] == {"example.org"}
+    # The next time it is the same, and no order is made for it.
+    count = len(asked)
+    with pytest.raises(program.Refused) as refused:
+        program.keep(config)
+    assert type(refused.value).__name__ == "Refused" and all(
+        "conference.example.org" in names for names in asked[count:]
+    )
 
 
 def test_why_it_is_due(program, config, authority, keys):
@@ -251,12 +410,13 @@ def test_caa(program, config, monkeypatch, records, refused):
     monkeypatch.setattr(
         program, "run", lambda command, **_: dig(*(f"CAA {text}" for text in records.get(command[-2], [])))
     )
-    program.check_caa(config, [], ACCOUNT)
+    assert program.forbidden(config, [], ACCOUNT) == {}
     if refused is None:
-        program.check_caa(config, ["ca.example.net"], ACCOUNT)
+        assert program.forbidden(config, ["ca.example.net"], ACCOUNT) == {}
         return
-    with pytest.raises(program.Refused, match=re.escape(refused)):
-        program.check_caa(config, ["ca.example.net"], ACCOUNT)
+    found = program.forbidden(config, ["ca.example.net"], ACCOUNT)
+    print(found)
+    assert any(refused in why for why in found.values())
 
 
 @pytest.mark.parametrize(
@@ -281,11 +441,13 @@ def test_who_may_issue_by_caa(program, config, monkeypatch, value, permitted):
     assert program.permits(value, ["ca.example.net"], ACCOUNT, "dns-01") is permitted
     monkeypatch.setattr(program, "run", lambda command, **_: dig(f'CAA 0 issue "{value}"'))
     if permitted:
-        program.check_caa(config, ["ca.example.net"], ACCOUNT)
+        assert program.forbidden(config, ["ca.example.net"], ACCOUNT) == {}
         return
-    with pytest.raises(program.Refused) as refused:
-        program.check_caa(config, ["ca.example.net"], ACCOUNT)
-    assert f"the authority is ca.example.net, by dns-01 for the account {ACCOUNT}; " in str(refused.value)
+    found = program.forbidden(config, ["ca.example.net"], ACCOUNT)
+    assert set(found) == set(NAMES)
+    assert all(
+        f"the authority is ca.example.net, by dns-01 for the account {ACCOUNT}; " in why for why in found.values()
+    )
 
 
 def test_the_account_is_made_once_and_noted(program, config, monkeypatch):
@@ -331,7 +493,7 @@ def test_the_nearest_caa_records_count(program, config, monkeypatch):
         program, "run", lambda command, **_: dig(*(f"CAA {text}" for text in records.get(command[-2], [])))
     )
     config["names"] = ["conference.example.org"]
-    program.check_caa(config, ["ca.example.net"], ACCOUNT)
+    assert program.forbidden(config, ["ca.example.net"], ACCOUNT) == {}
 
 
 CERTBOT = [
@@ -374,8 +536,9 @@ def test_the_challenge_is_written_with_the_session_s_key(program, config, tmp_pa
     monkeypatch.setattr(program, "run", answer)
     answers["_acme-challenge.example.org"] = dig("SOA ns. host. 1 2 3 4 5")
     answers["_acme-challenge.conference.example.org"] = dig(status="REFUSED")
-    with pytest.raises(program.Refused, match="127.0.0.1 does not answer for _acme-challenge.conference.example.org"):
-        program.challenge_options(config, str(tmp_path))
+    found = program.unanswered(config)
+    assert list(found) == ["conference.example.org"]
+    assert "127.0.0.1 does not answer for _acme-challenge.conference.example.org" in found["conference.example.org"]
     answers["_acme-challenge.conference.example.org"] = dig("SOA ns. host. 1 2 3 4 5")
     with pytest.raises(program.Refused, match="holds no key.*; see whether named.service runs"):
         program.challenge_options(config, str(tmp_path))
@@ -656,7 +819,7 @@ class World:
             "clock": lambda: self.now,
             "ask_dns": self.ask_dns,
             "hooks": self.reload,
-            "issue": self.issue,
+            "issue": lambda pair, *_: (self.issue(pair), {}),
             "PUBLISH_SECONDS": -1,
             "prove": lambda *_: "",
         }.items():
@@ -1238,9 +1401,9 @@ def test_only_what_is_due_is_ordered(program, config, authority, rsa_keys, monke
     Path(config["rsa_key_path"]).write_text(rsa_keys[0])
     ordered = []
 
-    def issue(pair):
+    def issue(pair, _may_lack):
         ordered.append(pair["key_path"])
-        return authority(pair["key_path"])
+        return authority(pair["key_path"]), {}
 
     monkeypatch.setattr(program, "issue", issue)
     assert program.prepare(config) == ["a certificate of its own, until one is issued"] * 2
@@ -1257,11 +1420,11 @@ def test_what_is_ordered_for_one_key_is_not_lost_with_the_other(program, config,
     program.prepare(config)
     ordered = []
 
-    def issue(pair):
+    def issue(pair, _may_lack):
         ordered.append(pair["key_path"])
         if pair["key_path"] == config["rsa_key_path"]:
             raise program.Refused("the limit is reached")
-        return authority(pair["key_path"])
+        return authority(pair["key_path"]), {}
 
     monkeypatch.setattr(program, "issue", issue)
     for expected in (2, 3):
@@ -1281,7 +1444,7 @@ def test_every_reason_is_told(program, config, rsa_keys, monkeypatch, reasons, s
     program.prepare(config)
     left = list(reasons)
 
-    def issue(pair):
+    def issue(pair, _may_lack):
         raise program.Refused(left.pop(0))
 
     monkeypatch.setattr(program, "issue", issue)

@@ -20,14 +20,14 @@ PROGRAM = Path(__file__).parents[3] / "roles/status/templates/usr/local/sbin/xmp
 CONFIG = {
     **{"host": "a.test", "address": "127.0.0.1", "dns_server": "127.0.0.1", "verify": False, "ca": "", "updates": ""},
     **{key: [] for key in ("units", "ports", "stun", "pages", "zones", "certificates", "commands", "disks", "states")},
-    **{"disk_warn_percent": 15, "disk_fail_percent": 5},
+    **{"disk_warn_percent": 15, "disk_fail_percent": 5, "certificate_warn_percent": 22, "certificate_fail_percent": 8},
 }
 
 
 @pytest.fixture
 def program(tmp_path, monkeypatch):
     module = load_program(PROGRAM)
-    for name in ("CONFIG", "STATE", "ALARM"):
+    for name in ("CONFIG", "STATE", "MEMORY", "ALARM"):
         monkeypatch.setattr(module, name, str(tmp_path / name))
     return module
 
@@ -90,19 +90,27 @@ def test_units(program, monkeypatch, text, level, said):
     assert outcome(program, program.check_unit, "a.service") == (level, said)
 
 
+@pytest.mark.parametrize("days", [90, 64, 45, 6, 1])
 @pytest.mark.parametrize(
-    ("days", "level", "said"),
+    ("left", "level", "said"),
     [
-        (60, "ok", "valid for 60 days"),
-        (5, "warns", "it expires in 5 days, and is not renewed"),
-        (-3, "fails", "it has been"),
+        (60, "ok", "valid for "),
+        # When it should have been renewed, whether that is a third or half of its life before its end.
+        (30, "ok", "valid for "),
+        (20, "warns", "it expires in "),
+        (5, "fails", "it expires in "),
+        (-3, "fails", "it has been expired since "),
+        (103, "fails", "it is not valid before "),
     ],
 )
-def test_certificates(program, monkeypatch, days, level, said):
-    answers(
-        program, monkeypatch, time.strftime("notAfter=%Y-%m-%d %H:%M:%SZ\n", time.gmtime(time.time() + days * 86400))
-    )
-    found = outcome(program, program.check_certificate, {"path": "/c.pem", "days": 20})
+def test_certificates(program, monkeypatch, days, left, level, said):
+    """By their own lives."""
+    end = time.time() + days * 86400 * left / 100
+    dates = {"notBefore": end - days * 86400, "notAfter": end}
+    lines = [time.strftime(f"{name}=%Y-%m-%d %H:%M:%SZ", time.gmtime(moment)) for name, moment in dates.items()]
+    answers(program, monkeypatch, "\n".join(lines) + "\n")
+    found = outcome(program, program.check_certificate, "/c.pem")
+    print(f"{days} days, {left} % left: {found}")
     assert found[0] == level and found[1].startswith(said)
 
 
@@ -289,6 +297,38 @@ def test_tells_of_each_failure_and_when_it_is_over(program, monkeypatch):
     ]
     state = json.loads(Path(program.STATE).read_text())
     assert state["ok"] and state["time"] == 3 and Path(program.STATE).stat().st_mode & 0o777 == 0o644
+
+
+def test_a_disk_that_takes_nothing_silences_nobody(program, monkeypatch):
+    """What fails is told, and what no longer does; that nothing can be noted, too; and it is over when it can."""
+    said = []
+    monkeypatch.setattr(program, "alarm", lambda words, text="": said.append(" ".join(words)))
+    Path(program.STATE).write_text(json.dumps({"failing": ["a"]}))
+    real, full = program.replace, True
+
+    def replace(path, state):
+        if full and path == program.STATE:
+            raise OSError(28, "No space left on device")
+        real(path, state)
+
+    monkeypatch.setattr(program, "replace", replace)
+
+    def run(*failing):
+        said.clear()
+        found = [
+            {"subject": name, "level": "fails" if name in failing else "ok", "text": "it is", "do": "x"}
+            for name in "abc"
+        ]
+        found = program.record(found, 1)
+        return [item["text"] for item in found if item["subject"] == "notes of this test"], list(said)
+
+    note = "status: notes of this test"
+    assert run("b") == ([f"{program.STATE}: No space left on device"], ["status: b", note, "--over status: a"])
+    # By the memory, since the disk has nothing of it.
+    assert run("c")[1] == ["status: c", note, "--over status: a", "--over status: b"]
+    full = False
+    assert run("c") == ([], ["status: c", "--over status: a", f"--over {note}"])
+    assert json.loads(Path(program.STATE).read_text())["failing"] == ["c"] and not Path(program.MEMORY).exists()
 
 
 @pytest.mark.parametrize("text", [None, "{"])
