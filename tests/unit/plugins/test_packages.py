@@ -1,0 +1,139 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who keeps apt busy, and how long packages wait for that."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+from ansible.errors import AnsibleActionFail
+from ansible_collections.magicbroccoli.xmpp.plugins.action import packages
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import apt_locks
+
+HOLD = (
+    "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True);"
+    "sys.stdin.read()"
+)
+
+
+@pytest.fixture
+def locks(tmp_path, monkeypatch):
+    paths = [str(tmp_path / name) for name in ("frontend", "lists")]
+    monkeypatch.setattr(apt_locks, "LOCKS", paths)
+    monkeypatch.setattr(apt_locks, "CLOUD_INIT", str(tmp_path / "cloud-init"))
+    return paths
+
+
+def test_who_holds_a_lock(locks, tmp_path):
+    assert apt_locks.busy() == ""
+    program = tmp_path / "unattended-upgrade"
+    program.write_text(HOLD)
+    for path in locks:
+        holder = subprocess.Popen(
+            [sys.executable, str(program), path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert holder.stdout.readline() == "held\n"
+        print(apt_locks.busy())
+        assert apt_locks.busy() == f"unattended-upgrade (process {holder.pid}) holds {path}"
+        holder.communicate()
+        assert apt_locks.busy() == ""
+
+
+def test_cloud_init_is_waited_for_but_by_what_it_starts(locks, tmp_path):
+    program = tmp_path / "cloud-init"
+    for said, expected in (("status: running", "cloud-init has not ended yet"), ("status: done", "")):
+        program.write_text(f"#!/bin/sh\necho '{said}'\n")
+        program.chmod(0o755)
+        assert apt_locks.busy() == expected
+    program.write_text(f"#!{sys.executable}\nprint('status: running')\n")
+    asks = (
+        f"import sys; sys.path.insert(0, {os.path.dirname(apt_locks.__file__)!r}); import apt_locks;"
+        f"apt_locks.CLOUD_INIT = {str(program)!r}; print(apt_locks.cloud_init_runs())"
+    )
+    (tmp_path / "bin").mkdir()
+    for name, expected in (("cloud-init", "False"), ("operator", "True")):
+        inside = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {asks!r}])"
+        wrapper = tmp_path / "bin" / name
+        wrapper.write_text(inside)
+        done = subprocess.run([sys.executable, str(wrapper)], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == expected, name
+
+
+class Action(packages.ActionModule):
+    """The host answers as it is told, and the clock passes by waiting."""
+
+    def __init__(self, busy, apt, check_mode=False):
+        self.busy, self.apt, self.now, self.calls = list(busy), list(apt), 0.0, []
+        self._task = SimpleNamespace(check_mode=check_mode)
+
+    def validate_argument_spec(self, _spec):
+        return None, {"name": ["nginx"], "state": "present", "wait_seconds": 60}
+
+    def _execute_module(self, module_name, module_args, task_vars):
+        self.calls.append((module_name, module_args))
+        if module_name == "ansible.builtin.apt":
+            return self.apt.pop(0) if self.apt else {"changed": True}
+        self.now += module_args["_seconds"] or 1
+        return {"busy": self.busy.pop(0) if self.busy else ""}
+
+
+@pytest.fixture
+def run(monkeypatch):
+    said = []
+
+    def start(busy=(), apt=(), **options):
+        action = Action(busy, apt, **options)
+        monkeypatch.setattr(packages.ActionBase, "run", lambda *_: {})
+        monkeypatch.setattr(packages.time, "monotonic", lambda: action.now)
+        monkeypatch.setattr(packages.Display, "display", lambda _self, text, *_, **__: said.append(text))
+        monkeypatch.setattr(packages.Display, "warning", lambda _self, text, *_, **__: said.append(text))
+        result = action.run(task_vars={"inventory_hostname": "a.test"})
+        return result, said, [name for name, _arguments in action.calls]
+
+    return start
+
+
+FIRST, SECOND = "apt-get (process 7) holds /var/lib/apt/lists/lock", "dpkg (process 8) holds /var/lib/dpkg/lock"
+LOCKED = {"failed": True, "msg": "'/usr/bin/apt-get install' failed: E: Could not get lock /var/lib/dpkg/lock-frontend"}
+
+
+def test_nobody_is_waited_for_where_nobody_is(run):
+    result, said, calls = run()
+    assert result == {"changed": True, "waited_for": []} and said == []
+    assert calls == ["magicbroccoli.xmpp.packages", "ansible.builtin.apt"]
+
+
+def test_it_waits_and_says_for_whom(run):
+    result, said, _calls = run(busy=[FIRST, SECOND])
+    assert result["changed"] and result["waited_for"] == [FIRST, SECOND]
+    assert said[0] == f"a.test: apt is busy: {FIRST}. Waiting up to 60 s for it to end." and len(said) == 2
+
+
+def test_who_was_quicker_is_waited_for_too(run):
+    result, said, calls = run(busy=["", FIRST, ""], apt=[LOCKED, {"changed": True}])
+    assert result["changed"] and not result.get("failed") and FIRST in said[0]
+    assert calls.count("ansible.builtin.apt") == 2
+
+
+def test_another_failure_is_not_repeated(run):
+    result, _said, calls = run(apt=[{"failed": True, "msg": "No package matching 'nginx' is available"}])
+    assert result["failed"] and calls.count("ansible.builtin.apt") == 1
+
+
+def test_there_is_an_end_to_waiting(run):
+    with pytest.raises(
+        AnsibleActionFail, match=r"^apt is busy: apt-get \(process 7\) holds .*, for more than 60 s. See"
+    ):
+        run(busy=[FIRST] * 9)
+    # It has no lock, and some of them never end.
+    result, said, _calls = run(busy=["cloud-init has not ended yet"] * 9)
+    assert result["changed"] and "its packages are installed all the same" in said[-1]
+
+
+def test_check_mode_waits_for_nobody(run):
+    assert run(busy=[FIRST], check_mode=True)[2] == ["ansible.builtin.apt"]
