@@ -214,7 +214,9 @@ def main():
         module.fail_json(msg="\n".join(["The DNS is not as it should be:", *lines]))
     count = sum(found["right"] for found in zones.values())
     servers = sorted({server for found in zones.values() for server in found["servers"]})
-    module.exit_json(changed=False, zones=zones, msg=f"{count} records are right at {', '.join(servers) or 'nobody'}")
+    module.exit_json(
+        changed=False, zones=zones, msg=f"{count} {'record is' if count == 1 else 'records are'} right at {', '.join(servers) or 'nobody'}"
+    )
 
 
 if __name__ == "__main__":

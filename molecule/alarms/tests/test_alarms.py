@@ -100,7 +100,7 @@ KEEPING = "alarms cannot be kept on disk"
 @pytest.mark.parametrize(
     ("what", "breaks", "mends"),
     [
-        ("full", "head -c 4096 /dev/zero > $place/filler", "size=1m"),
+        ("full", "head -c 65536 /dev/zero > $place/filler", "size=1m"),
         # As the kernel does it after an error.
         ("to be read only", "mount -o remount,ro $place", "rw,size=1m"),
     ],
@@ -109,12 +109,12 @@ def test_a_disk_takes_nothing(hazel, admin, give, what, breaks, mends):
     """/var is full, or cannot be written: the alarm comes as ever, and that nothing can be kept comes, too."""
     places = "/var/lib/xmpp-alarm /var/tmp"
     hazel.out("systemctl stop xmpp-alarm.service")
-    hazel.out(f"bash -ec 'for place in {places}; do mount -t tmpfs -o size=4k,mode=700 test $place; done'")
+    hazel.out(f"bash -ec 'for place in {places}; do mount -t tmpfs -o size=64k,mode=700 test $place; done'")
     try:
         if what != "full":
             # It is at work when that happens; of a full disk it learns at its start.
             give("--over", "nothing")
-            hazel.out("sh -c 'until [ -e /var/lib/xmpp-alarm/queue.json ]; do sleep 0.1; done'")
+            hazel.out("timeout 30 sh -c 'until [ -e /var/lib/xmpp-alarm/queue.json ]; do sleep 0.1; done'")
         hazel.out(f"bash -ec 'for place in {places}; do {breaks}; done'")
         give(f"The disk is {what} {RUN}", text="df says so\n")
         assert admin.wait(f"The disk is {what} {RUN}").strip() == "df says so"

@@ -173,7 +173,7 @@ def test_in_the_window_it_upgrades_and_restarts(host, client):
     said = host.updates()
     (told,), (end,) = client.saw("message"), client.saw("end")
     print(f"the stream ended {end['time'] - told['time']:.0f} s after the announcement: {end['condition']}")
-    assert (told["type"], told["body"]) == ("headline", "Back in 1 minutes.")
+    assert (told["type"], told["body"]) == ("headline", "Back in 1 minute.")
     assert 55 < end["time"] - told["time"] < 120 and end["condition"] == "system-shutdown"
     assert version(host, "acorn") == "2"
     assert version(host, "acorn-held") == "1"
@@ -298,7 +298,7 @@ def test_a_reboot(host, client):
     host.out("touch /run/reboot-required")
     host.out("systemctl reset-failed xmpp-updates.service; systemctl start --no-block xmpp-updates.service")
     (told,) = host.wait(120, lambda: client.saw("message"), "the client is told")
-    assert (told["type"], told["body"]) == ("headline", "Gone in 1 minutes. Grüße!")
+    assert (told["type"], told["body"]) == ("headline", "Gone in 1 minute. Grüße!")
     assert host.run("systemctl is-active prosody.service").stdout.strip() == "active"
     host.wait(180, lambda: not host.running(), "it is down")
     (end,) = client.saw("end")

@@ -290,7 +290,7 @@ def call(monkeypatch, **args):
 def test_the_module(world, monkeypatch):
     zones = [{"name": ZONE, "records": RECORDS, "absent": [{"name": ZONE, "type": "AAAA"}], "lines": ["x"]}]
     done = call(monkeypatch, zones=zones)
-    assert done["msg"] == "1 records are right at ns1.example.net (192.0.2.1), ns2.example.net (192.0.2.2)"
+    assert done["msg"] == "1 record is right at ns1.example.net (192.0.2.1), ns2.example.net (192.0.2.2)"
     assert not done["changed"] and done["zones"][ZONE]["right"] == 1
     world.put("192.0.2.1", ZONE, "AAAA", "2001:db8::1")
     done = call(monkeypatch, zones=zones)

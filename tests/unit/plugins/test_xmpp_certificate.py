@@ -473,7 +473,9 @@ def test_the_account_is_made_once_and_noted(program, config, monkeypatch):
         (DIRECTORY, f"{ACCOUNT}2"),
     ]
     certbot(config, DIRECTORY)
-    with pytest.raises(program.Refused, match="acme.example.net/directory holds 2 accounts; leave the one"):
+    with pytest.raises(
+        program.Refused, match="acme.example.net/directory does not hold one account, but 2; leave the one"
+    ):
         program.account(config, DIRECTORY)
 
 

@@ -189,7 +189,7 @@ def test_updates(program, tmp_path):
         (
             {"reboot": {"why": "x"}, "restarts": ["a"]},
             "ok",
-            "1 services wait for their restart; a reboot is needed; lists of",
+            "1 service waits for a restart; a reboot is needed; lists of",
         ),
         ({"problems": {"upgrade": "it ended with 1:\nfor a reason"}}, "fails", "it ended with 1:"),
     ]:
@@ -251,6 +251,22 @@ def test_a_stream_is_for_the_domain_as_xmpp_knows_it(program):
         assert "to='bücher.test'" in theirs.recv(4096).decode()
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 seconds"), (1, "1 second"), (119, "119 seconds"), (120, "2 minutes"), (7200, "2 hours"), (3e6, "35 days")],
+)
+def test_spans_of_time(program, seconds, said):
+    assert program.age(seconds) == said
+
+
+def test_numbers_agree_with_their_nouns(program):
+    assert [program.count(n, "service", "wait") for n in (0, 1, 2)] == [
+        "0 services wait",
+        "1 service waits",
+        "2 services wait",
+    ]
+
+
 def test_a_check_that_breaks_is_a_failure_and_stops_no_other(program, monkeypatch, capsys):
     monkeypatch.setattr(program, "check_disk", lambda *_given: 1 / 0)
     monkeypatch.setattr(program, "check_failed", lambda *_given: "none has failed")
@@ -262,7 +278,7 @@ def test_a_check_that_breaks_is_a_failure_and_stops_no_other(program, monkeypatc
     assert program.main() == 2
     lines = capsys.readouterr().out.splitlines()
     print(*lines, sep="\n")
-    assert lines[0].startswith("a.test: 1 of 3 checks fail, 0 warn. 20")
+    assert lines[0].startswith("a.test: failures: 1 of 3 checks; warnings: 0. 20")
     # What matters is first, and says what to type.
     assert lines[1].startswith("FAILS disk /") and "it could not be checked: ZeroDivisionError" in lines[1]
     assert lines[2].strip().startswith("type: du -xh") and len(lines) == 5

@@ -425,7 +425,7 @@ def test_outside_the_window_with_a_reboot_required(program, monkeypatch, capsys)
     said = capsys.readouterr().out
     print(said)
     assert "outside the windows: every day 02:00-05:00." in said
-    assert "This host is number 1 of 2: every 2.5 hours it is its turn." in said
+    assert "This host is number 1 of 2: its turn comes each 2.5 h." in said
     assert ", important (" in said and "is there, from libc6, linux-image)" in said
     assert "It happens Thu 2026-11-26 0" in said and "Who is connected is told 5 minutes before." in said
 
@@ -457,6 +457,7 @@ def test_waits_for_a_backup_but_not_beyond_the_window(program, monkeypatch, caps
     ("announce", "windows", "fleet", "minutes"),
     [
         (5, "02:00-05:00", "a", 5),
+        (1, "02:00-05:00", "a", 1),
         # What there is room for: of the first half of a turn of one's own, which some of has gone, or of the window.
         (30, "02:00-05:00", "a", 10),
         (30, "02:00-05:00", "abc", 10),
@@ -477,7 +478,8 @@ def test_a_restart_is_announced_to_who_is_connected(program, monkeypatch, announ
     ((told, words),) = machine.announced
     assert machine.restarted - told == minutes * 60
     assert words == (
-        f"run-parts --report --regex=^(prosody)$ --arg=Back soon, in {minutes} minutes. {program.ANNOUNCE}"
+        f"run-parts --report --regex=^(prosody)$ --arg=Back soon, in {minutes} minute{'s' * (minutes > 1)}. "
+        f"{program.ANNOUNCE}"
     )
     given = program.read_config(json.dumps(config(fleet=fleet, windows=[windows])))
     assert program.permitted(given, None, None, machine.restarted)

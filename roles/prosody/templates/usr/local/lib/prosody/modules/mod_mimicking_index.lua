@@ -23,7 +23,7 @@ function index()
 			added = added + 1;
 		end
 	end
-	if added > 0 then module:log("info", "%d names more that no new account may look like", added); end
+	if added > 0 then module:log("info", "names that no new account may look like, added: %d", added); end
 end
 
 module:add_timer(5, index);

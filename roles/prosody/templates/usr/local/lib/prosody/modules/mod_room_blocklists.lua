@@ -65,7 +65,7 @@ local function read(list)
 		end
 		known[key] = hashes;
 		save(key);
-		module:log("info", "%s: %d entries", key, count);
+		module:log("info", "%s: entries: %d", key, count);
 		module:add_timer(refresh, function () read(list); end);
 	end):catch(function (problem)
 		module:log("warn", "%s cannot be read, so what was known stays: %s", key, tostring(problem));

@@ -18,7 +18,7 @@ module:hook("pre-resource-bind", function (event)
 		if resource ~= event.resource then count = count + 1; end
 	end
 	if count < limit then return; end
-	module:log("info", "%s has %d sessions, and gets no more", session.username, count);
+	module:log("info", "%s has as many sessions as it may, %d, and gets no more", session.username, count);
 	event.error = { type = "wait", condition = "resource-constraint", text = "Too many sessions of this account" };
 	return false;
 end);

@@ -64,10 +64,11 @@ local steps = {};
 function steps.begin(its, now) store:set(its.username, { seen = now }); end
 function steps.warn(its, now)
 	local address = its.username .. "@" .. host;
-	local text = ("This account has not been used since %s. It will be deleted %d days from now, with all its messages, unless "
-		.. "somebody logs in before.\n\nDieses Konto ist seit %s nicht benutzt worden. In %d Tagen wird es mit allen "
+	local text = ("This account has not been used since %s. It will be deleted %s from now, with all its messages, unless "
+		.. "somebody logs in before.\n\nDieses Konto ist seit %s nicht benutzt worden. In %s wird es mit allen "
 		.. "Nachrichten gelöscht, wenn sich bis dahin niemand anmeldet."):format(
-		os.date("%Y-%m-%d", its.seen), warning_days, os.date("%Y-%m-%d", its.seen), warning_days);
+		os.date("%Y-%m-%d", its.seen), warning_days == 1 and "1 day" or warning_days .. " days",
+		os.date("%Y-%m-%d", its.seen), warning_days == 1 and "1 Tag" or warning_days .. " Tagen");
 	module:send(st.message({ from = host, to = address, type = "chat", id = id.medium() }, text));
 	store:set(its.username, { seen = its.seen, warned = now });
 end
@@ -87,7 +88,7 @@ function run(now, dry)
 		end
 		if steps[its.step] and (its.step == "begin" or not dry) then steps[its.step](its, now); end
 	end
-	module:log("info", "%d accounts in use, %d new here, %d warned, %d deleted%s", counts.keep, counts.begin, counts.warn,
+	module:log("info", "accounts in use: %d, new here: %d, warned: %d, deleted: %d%s", counts.keep, counts.begin, counts.warn,
 		counts.delete, dry and " (dry run)" or "");
 	return counts;
 end
