@@ -215,7 +215,9 @@ def main():
     count = sum(found["right"] for found in zones.values())
     servers = sorted({server for found in zones.values() for server in found["servers"]})
     module.exit_json(
-        changed=False, zones=zones, msg=f"{count} {'record is' if count == 1 else 'records are'} right at {', '.join(servers) or 'nobody'}"
+        changed=False,
+        zones=zones,
+        msg=f"{count} {'record is' if count == 1 else 'records are'} right at {', '.join(servers) or 'nobody'}",
     )
 
 

@@ -27,7 +27,7 @@ CONFIG = {
 @pytest.fixture
 def program(tmp_path, monkeypatch):
     module = load_program(PROGRAM)
-    for name in ("CONFIG", "STATE", "MEMORY", "ALARM"):
+    for name in ("CONFIG", "STATE", "MEMORY", "ALARM", "HOOKS"):
         monkeypatch.setattr(module, name, str(tmp_path / name))
     return module
 
@@ -123,9 +123,46 @@ def test_certificates(program, monkeypatch, days, left, level, said):
     ],
 )
 def test_disks(program, monkeypatch, free, inodes, level, said):
-    shape = os.statvfs_result((1, 1, 100, free, free, 100, inodes, inodes, 0, 255))
-    monkeypatch.setattr(program.os, "statvfs", lambda _path: shape)
+    shape = [1, 1, 100, free, free, 100, inodes, inodes, 0, 255]
+    monkeypatch.setattr(program.os, "statvfs", lambda _path: os.statvfs_result(shape))
     assert outcome(program, program.check_disk, "/") == (level, said)
+    shape[8] = os.ST_RDONLY
+    assert outcome(program, program.check_disk, "/")[0] == "fails"
+
+
+def test_checks_of_other_roles(program, monkeypatch):
+    monkeypatch.setattr(program, "check_failed", lambda *_given: "none has failed")
+    Path(program.HOOKS).mkdir()
+    for name, text in {
+        "clock": "echo 'by plain NTP'; echo 'chronyc sources'; exit 1",
+        "audit": "echo off; echo 'auditctl -s'; exit 2",
+        "mounts": "echo 'as they should be'; echo findmnt",
+        "broken": "echo no such thing >&2; exit 127",
+    }.items():
+        path = Path(program.HOOKS, name)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+    Path(program.HOOKS, "notes").write_text("no program")
+    found = {item["subject"]: (item["level"], item["text"], item["do"]) for item in program.look(CONFIG, False)}
+    assert found == {
+        "units": ("ok", "none has failed", ""),
+        "audit": ("fails", "off", "auditctl -s"),
+        "broken": ("fails", "no such thing", f"{program.HOOKS}/broken"),
+        "clock": ("warns", "by plain NTP", "chronyc sources"),
+        "mounts": ("ok", "as they should be", ""),
+    }
+
+
+def test_ports_are_asked_by_both_families(program):
+    given = {**CONFIG, "ports": [{"port": 443, "name": "a.test"}], "stun": [3478], "address6": "2001:db8::1"}
+    asked = [(subject, argument) for subject, _check, argument, _do in program.plan(given, True)]
+    assert asked == [
+        ("port 443", {"port": 443, "name": "a.test", "address": "127.0.0.1"}),
+        ("STUN, port 3478", ("127.0.0.1", 3478)),
+        ("port 443 by IPv6", {"port": 443, "name": "a.test", "address": "2001:db8::1"}),
+        ("STUN, port 3478 by IPv6", ("2001:db8::1", 3478)),
+    ]
+    assert len(list(program.plan({**given, "address6": ""}, True))) == 2
 
 
 @pytest.mark.parametrize(
