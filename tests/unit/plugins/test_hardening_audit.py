@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jinja2
 import pytest
+import yaml
 
 RULES = Path(__file__).parents[3] / "roles/hardening/templates/etc/audit/rules.d/hardening.rules.j2"
 # A Debian on which nothing has been installed but auditd and an ssh server.
@@ -70,3 +71,13 @@ def test_a_bare_host_lacks_the_keys_of_bind_alone(lines):
 def test_nothing_comes_behind_which_auditctl_would_stop(lines):
     commands = [line.split()[0] for line in lines if line.startswith("-")]
     assert commands.index("-i") < min(commands.index("-w"), commands.index("-a"))
+
+
+def test_a_group_that_comes_with_a_package_is_named_where_it_is(lines):
+    """config_tree refuses all files of a role for one whose group is not there."""
+    variables = yaml.safe_load((RULES.parents[4] / "vars/main.yml").read_text())
+    groups = {path: entry["group"] for path, entry in variables["__hardening_files"].items() if "group" in entry}
+    print(groups)
+    assert "'cron' in ansible_facts['host_state']['packages']" in groups.pop("/etc/cron.allow")
+    # Groups of the base system.
+    assert set(groups.values()) <= {"root", "daemon", "systemd-journal"}
