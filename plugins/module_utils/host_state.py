@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 
 DPKG_FORMAT = "${db:Status-Status}\t${db:Status-Want}\t${db:Status-Eflag}\t${Package}\t${Architecture}\t${Version}\n"
@@ -150,6 +151,15 @@ def disk_size(root):
     return found.f_blocks * found.f_frsize
 
 
+def has_ipv6():
+    """Whether a program can listen by IPv6 at all: a kernel that was booted with ipv6.disable=1 knows no such sockets."""
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
+    except OSError:
+        return False
+    return True
+
+
 def host_state(check_mode, root="/", runner=run):
     """Reads the state of the host."""
     packages = parse_packages(runner(DPKG_QUERY))
@@ -164,5 +174,6 @@ def host_state(check_mode, root="/", runner=run):
         "groups": read_names(os.path.join(root, "etc/group")),
         "check_mode": bool(check_mode),
         "disk_size": disk_size(root),
+        "ipv6": has_ipv6(),
         "apt": "python3-apt" in packages and os.path.exists(os.path.join(root, "usr/bin/python3")),
     }

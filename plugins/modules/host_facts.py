@@ -97,6 +97,12 @@ ansible_facts:
           returned: success
           type: int
           sample: 21474836480
+        ipv6:
+          description:
+            - Whether the kernel has sockets of IPv6, which one that was booted with C(ipv6.disable=1) does not.
+            - Where it has, a host may still be without an address.
+          returned: success
+          type: bool
         check_mode:
           description: Whether the module ran in check mode.
           returned: success

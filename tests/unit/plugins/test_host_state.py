@@ -2,7 +2,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
+import errno
 import shutil
+import socket
 import sys
 import time
 
@@ -150,6 +152,20 @@ def test_users_groups_and_modes(root):
 def test_the_disk_is_that_of_var_lib(root):
     found = reader.host_state(False, str(root), recorded)["disk_size"]
     assert found == shutil.disk_usage(root / "var/lib").total > 0
+
+
+def test_a_kernel_without_ipv6(root, monkeypatch):
+    real = socket.socket
+
+    def kernel(family, *arguments):
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return real(family, *arguments)
+
+    monkeypatch.setattr(socket, "socket", kernel)
+    assert reader.host_state(False, str(root), recorded)["ipv6"] is False
+    monkeypatch.undo()
+    assert isinstance(reader.host_state(False, str(root), recorded)["ipv6"], bool)
 
 
 def test_apt_needs_the_hosts_python_and_its_binding(root):
