@@ -69,7 +69,7 @@ options:
         template.
       - The attributes of one path are listed here; they are checked on the controller before anything is sent. An
         attribute that is not listed, a path that is not absolute or has a C(..), and a path below one that is no
-        directory are errors.
+        directory are errors, unless both are V(absent).
       - "C(state) (string, default V(file)): V(file), V(absent), V(directory) or V(link). V(absent) removes a file, a
         link, or a directory with all that is in it; a template with that path is not rendered, and all other
         attributes are ignored."

@@ -175,16 +175,21 @@ def plan(files, sources):
         path: _entry(path, files.get(path), sources.get(path))
         for path in sorted({*map(str, files), *sources}, key=lambda path: path.split("/"))
     }
-    for path in entries:
+    gone = set()
+    for path, entry in entries.items():
         parent = posixpath.dirname(path)
         while parent != "/":
-            if entries.get(parent, {}).get("state", "directory") != "directory":
+            state = entries.get(parent, {}).get("state", "directory")
+            if state == entry["state"] == "absent":
+                # It goes with what it is in.
+                gone.add(path)
+            elif state != "directory":
                 raise ValueError(
                     f"files[{path!r}]: it is below {parent}, which is of the state '{entries[parent]['state']}'; "
                     "remove one of them"
                 )
             parent = posixpath.dirname(parent)
-    return list(entries.values())
+    return [entry for path, entry in entries.items() if path not in gone]
 
 
 def leaves(value):

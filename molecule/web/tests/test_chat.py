@@ -11,8 +11,8 @@ import shlex
 
 import pytest
 from clients import CLIENT, Client, Refused
-from conftest import LOOP, SIZES
-from hosts import CA
+from conftest import INVENTORY, LOOP, SIZES, site_of
+from hosts import CA, apply
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -130,6 +130,71 @@ def test_somebody_comes_and_talks(site, browse, friend, language, width):
     assert {text for text in policy if "Applying inline style" not in text} == set()
 
 
+REFUSED = {"en": "The name or the password is wrong.", "de": "Name oder Passwort ist falsch."}
+
+
+def log_in(browser, name: str, password: str) -> None:
+    browser.see("#converse-login-jid").send_keys(name)
+    browser.find_element(By.ID, "converse-login-password").send_keys(password)
+    browser.find_element(By.CSS_SELECTOR, "#converse-login button[type=submit]").click()
+
+
+def click(browser, selector: str) -> None:
+    """What just moves in or is covered yet is clicked as soon as it can be."""
+
+    def clicked(b):
+        b.find_element(By.CSS_SELECTOR, selector).click()
+        return True
+
+    browser.wait(clicked)
+
+
+@pytest.mark.parametrize(("language", "width"), SIZES)
+def test_who_is_refused_or_leaves_can_log_in(site, browse, language, width):
+    """On a device that is not trusted, where nothing is to be left behind."""
+    browser = browse(language, width)
+    jid, password = site.create("portia")
+    name = jid.partition("@")[0]
+    browser.get(f"https://{site.web}/chat/")
+    log_in(browser, name, f"{password}!")
+    text_is_there(browser, "[role=alert]", REFUSED[language])
+    browser.picture("chat-refused")
+    log_in(browser, name, password)
+    browser.see(".show-profile")
+    assert browser.find_elements(By.ID, "converse-login-jid") == []
+    click(browser, ".show-profile")
+    click(browser, "converse-profile-modal .btn-danger")
+    click(browser, "converse-confirm-modal button[type=submit]")
+    browser.see("#converse-login-jid")
+    alerts = [alert.text for alert in browser.find_elements(By.CSS_SELECTOR, "[role=alert]")]
+    print(alerts)
+    assert not any(alerts)
+    # Nobody is logged in by the page alone.
+    browser.refresh()
+    browser.see("#converse-login-jid")
+    kept = browser.execute_script("return JSON.stringify([{...localStorage}, {...sessionStorage}])")
+    print(kept)
+    assert name not in kept and password not in kept
+
+
+@pytest.mark.parametrize(("language", "width"), SIZES)
+def test_the_page_says_which_language_it_has(site, browse, language, width):
+    browser = browse(language, width)
+    browser.get(f"https://{site.web}/chat/")
+    browser.see("#converse-login-jid")
+    assert browser.find_element(By.TAG_NAME, "html").get_attribute("lang").partition("-")[0] == language
+
+
+def test_accounts_are_offered_where_strangers_may_make_them(site, browse):
+    browser = browse()
+    browser.get(f"https://{site.web}/chat/")
+    browser.see("#converse-login-jid")
+    offered = [link.get_attribute("href") for link in browser.find_elements(By.CSS_SELECTOR, "a[href*='/register/']")]
+    print(offered)
+    # On the one host they may, by what the inventory says.
+    assert offered == ([f"https://{site.web}/register/"] if site.release == "trixie" else [])
+
+
 def test_without_scripts_the_page_says_so(site, browse):
     browser = browse("de", 390, scripts=False)
     browser.get(f"https://{site.web}/chat/")
@@ -145,3 +210,15 @@ def test_no_script_of_others_runs(site, browse):
     assert browser.execute_script(ATTACKS) is None
     assert browser.execute_async_script("setTimeout(() => arguments[0](window.taken ?? null), 1000)") is None
     assert any("Refused" in text or "violates" in text for text in browser.complaints())
+
+
+def test_nothing_is_left_of_a_client_that_is_removed():
+    name = "dill.parsley.test"
+    host = site_of(name).host
+    done = apply(["nginx"], name, inventory=INVENTORY, nginx_chat=False)
+    try:
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert host.run("ls -d /var/www/chat /usr/local/share/converse.js").stdout == ""
+    finally:
+        done = apply(["nginx"], name, inventory=INVENTORY)
+    assert done.returncode == 0, done.stdout + done.stderr

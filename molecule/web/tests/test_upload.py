@@ -9,9 +9,11 @@ import asyncio
 import contextlib
 import hashlib
 import http.client
+import io
 import secrets
 import socket
 import ssl
+import wave
 import xml.etree.ElementTree as ET
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -94,9 +96,9 @@ def test_what_a_browser_may_show(uploads, kind):
     shown = answer.headers.get("content-disposition", "inline").partition(";")[0]
     print(kind, answer.headers.get("content-disposition"))
     assert (answer.status, answer.body, shown) == (200, content, TYPES[kind])
-    assert answer.headers["content-type"] == kind
+    assert answer.headers["content-type"] == {"text/plain": "text/plain; charset=utf-8"}.get(kind, kind)
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert answer.headers["content-security-policy"] == "default-src 'none'; media-src 'self'; sandbox"
     assert answer.headers["access-control-allow-origin"] == "*"
 
 
@@ -147,6 +149,32 @@ def test_a_download_goes_on_where_it_was_cut(uploads):
         # As one that is cut again.
         got += answer.body[: end - len(got)]
     assert got == content
+
+
+# Where a player is: whether it failed, how long what it plays is, and whether it has got to its place.
+PLAYER = """
+const player = document.querySelector("video, audio");
+return player && [player.error?.message ?? null, player.duration, player.readyState, player.seeking, player.currentTime];
+"""
+
+
+def test_a_browser_plays_and_seeks(uploads, browse):
+    made = io.BytesIO()
+    with wave.open(made, "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(secrets.token_bytes(2 * 8000 * 50))
+    browser = browse()
+    browser.get(uploads.put(made.getvalue(), "audio/wav", "sound.wav"))
+
+    def ready(b, seconds: float = 0):
+        error, duration, state, seeking, now = b.execute_script(PLAYER) or [None, None, 0, True, 0]
+        print(error, duration, state, seeking, now)
+        assert error is None
+        return duration == 50 and state >= 2 and not seeking and now >= seconds
+
+    browser.wait(ready)
+    browser.execute_script("document.querySelector('video, audio').currentTime = 45")
+    browser.wait(lambda b: ready(b, 45))
 
 
 def test_others_pages_may_upload(uploads):

@@ -236,3 +236,10 @@ def test_what_a_value_holds_and_its_shape_without():
     value = {"a": "x", "b": [1, True, None, {"c d": "y"}], "e": {"f": 2.5}}
     assert leaves(value) == ["x", "1", "y", "2.5"]
     assert masked(value) == {"a": "", "b": [0, True, None, {"c d": ""}], "e": {"f": 0}}
+
+
+def test_what_is_in_a_directory_goes_with_it():
+    """With its templates, too, which would have to be put there else."""
+    files = dict.fromkeys(["/var/www/chat", "/var/www/chat/a/index.html"], {"state": "absent"})
+    entries = plan(files, {"/var/www/chat/a/index.html": "templates/index.html"})
+    assert [(entry["path"], entry["state"]) for entry in entries] == [("/var/www/chat", "absent")]
