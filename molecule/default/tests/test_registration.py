@@ -675,28 +675,6 @@ def test_requests_are_limited(internet):
     assert codes.count("404") + codes.count("429") == 100
 
 
-def test_closed_is_closed(roles_with, browser, invite, accounts, rosewood, connect, can):
-    token = invite()
-    roles_with(xmpp_registration="closed")
-    for shown in (browser.open(), browser.open(token), browser.ask(f"https://{DOMAIN}/register/style.css")):
-        assert shown.status == 404
-    stranger = newcomer()
-    assert in_band(stranger) == in_band(stranger, token) == "not offered"
-    assert not can(stranger)
-    refused = rosewood.run(f"xmpp-invite {DOMAIN}")
-    assert (refused.rc, refused.stderr) == (1, f"xmpp-invite: {DOMAIN}: no invitations are made for {DOMAIN}\n")
-
-    # Who has an account still changes the password, and can leave.
-    kept = create(rosewood, "kept", DOMAIN)
-    changed = Account(kept.jid, secrets.token_urlsafe(18))
-    member = LOOP.run_until_complete(connect(kept))
-    user = kept.jid.split("@")[0]
-    body = f"<username>{user}</username><password>{changed.password}</password>"
-    LOOP.run_until_complete(member.ask("set", f"<query xmlns='{REGISTER}'>{body}</query>", DOMAIN))
-    assert can(changed)
-    assert not can(kept)
-
-
 def rule_breakers(user: str) -> list[str]:
     return ["", "a", " " * 12, "tab\tinside-it", f"{user}1234567890", "x" * 2000]
 
@@ -861,6 +839,28 @@ def test_an_account_that_an_administrator_deletes_leaves_no_uploads(rosewood, in
     assert lua(rosewood, count) == "1"
     rosewood.out(f"prosodyctl shell 'user:delete(\"{account.jid}\")'")
     assert lua(rosewood, count) == "0"
+
+
+def test_closed_is_closed(roles_with, browser, invite, accounts, rosewood, connect, can):
+    token = invite()
+    roles_with(xmpp_registration="closed")
+    for shown in (browser.open(), browser.open(token), browser.ask(f"https://{DOMAIN}/register/style.css")):
+        assert shown.status == 404
+    stranger = newcomer()
+    assert in_band(stranger) == in_band(stranger, token) == "not offered"
+    assert not can(stranger)
+    refused = rosewood.run(f"xmpp-invite {DOMAIN}")
+    assert (refused.rc, refused.stderr) == (1, f"xmpp-invite: {DOMAIN}: no invitations are made for {DOMAIN}\n")
+
+    # Who has an account still changes the password, and can leave.
+    kept = create(rosewood, "kept", DOMAIN)
+    changed = Account(kept.jid, secrets.token_urlsafe(18))
+    member = LOOP.run_until_complete(connect(kept))
+    user = kept.jid.split("@")[0]
+    body = f"<username>{user}</username><password>{changed.password}</password>"
+    LOOP.run_until_complete(member.ask("set", f"<query xmlns='{REGISTER}'>{body}</query>", DOMAIN))
+    assert can(changed)
+    assert not can(kept)
 
 
 QUESTION = {"en": "What colour is the <b>logo</b>?", "de": "Welche Farbe hat das Logo?", "answers": ["green", "grün"]}
