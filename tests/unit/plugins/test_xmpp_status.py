@@ -17,6 +17,7 @@ import pytest
 from programs import load_program
 
 PROGRAM = Path(__file__).parents[3] / "roles/status/templates/usr/local/sbin/xmpp-status"
+MOUNTS = "22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n30 22 8:2 / /var rw,relatime - ext4 /dev/sda2 rw\n"
 CONFIG = {
     **{"host": "a.test", "address": "127.0.0.1", "dns_server": "127.0.0.1", "verify": False, "ca": "", "updates": ""},
     **{key: [] for key in ("units", "ports", "stun", "pages", "zones", "certificates", "commands", "disks", "states")},
@@ -27,8 +28,9 @@ CONFIG = {
 @pytest.fixture
 def program(tmp_path, monkeypatch):
     module = load_program(PROGRAM)
-    for name in ("CONFIG", "STATE", "MEMORY", "ALARM", "HOOKS"):
+    for name in ("CONFIG", "STATE", "MEMORY", "ALARM", "HOOKS", "MOUNTS"):
         monkeypatch.setattr(module, name, str(tmp_path / name))
+    Path(module.MOUNTS).write_text(MOUNTS)
     return module
 
 
@@ -126,8 +128,11 @@ def test_disks(program, monkeypatch, free, inodes, level, said):
     shape = [1, 1, 100, free, free, 100, inodes, inodes, 0, 255]
     monkeypatch.setattr(program.os, "statvfs", lambda _path: os.statvfs_result(shape))
     assert outcome(program, program.check_disk, "/") == (level, said)
-    shape[8] = os.ST_RDONLY
-    assert outcome(program, program.check_disk, "/")[0] == "fails"
+    # After an error of the disk, the kernel does so.
+    Path(program.MOUNTS).write_text(MOUNTS.replace("/dev/sda2 rw", "/dev/sda2 ro"))
+    assert outcome(program, program.check_disk, "/") == (level, said)
+    assert outcome(program, program.check_disk, "/var") == outcome(program, program.check_disk, "/var/lib")
+    assert outcome(program, program.check_disk, "/var")[1].startswith("it can only be read")
 
 
 def test_checks_of_other_roles(program, monkeypatch):
