@@ -23,8 +23,10 @@ PLACE = "/etc/ssl/files.test"
 NOW = datetime.datetime.now(datetime.UTC)
 
 
-def pair(folder: Path, names=NAMES, days=90, other_key=False, chain=True, issuer="Authority", bits=0) -> dict[str, str]:
-    """Makes a pair, of an RSA key where its bits are said, which is the second one then."""
+def pair(
+    folder: Path, names=NAMES, days=90, age=1, other_key=False, chain=True, issuer="Authority", bits=0
+) -> dict[str, str]:
+    """Makes a pair with days behind and before it, of an RSA key where its bits are said, which is the second one then."""
     key, ca_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     kind = "rsa_" if bits else ""
     if bits:
@@ -33,7 +35,7 @@ def pair(folder: Path, names=NAMES, days=90, other_key=False, chain=True, issuer
 
     def issued(name, by, public):
         builder = x509.CertificateBuilder(by, name, public, x509.random_serial_number())
-        builder = builder.not_valid_before(NOW - datetime.timedelta(days=1))
+        builder = builder.not_valid_before(NOW - datetime.timedelta(days=age))
         return builder.not_valid_after(NOW + datetime.timedelta(days=days, hours=1))
 
     leaf = issued(subjects[0], subjects[1], key.public_key())
@@ -103,7 +105,7 @@ def test_a_pair_is_deployed(internet, deploy, tmp_path):
     ("wrong", "message"),
     [
         ({"names": NAMES[:1]}, "lacks upload.files.test"),
-        ({"days": 10}, "At least 30 days must be left"),
+        ({"days": 8, "age": 82}, "8 % of its life are left. At least 11 % must be left."),
         ({"days": -1}, "expires at"),
         ({"other_key": True}, "does not belong to the key"),
         ({}, "is for another key than /etc/ssl/files.test/fullchain.pem on the host. Run playbooks/roll_keys.yml"),
