@@ -10,6 +10,7 @@ import collections
 import json
 import re
 import secrets
+import shlex
 import statistics
 import time
 
@@ -40,15 +41,23 @@ def fresh(rosewood):
 @pytest.fixture
 def told(rosewood):
     """What the journal has said of wrong passwords since the test began."""
-    rosewood.out("logger -t test-guessing begin; journalctl --sync")
-    cursor = rosewood.out("journalctl --no-pager -n 0 --show-cursor").rpartition("cursor: ")[2]
+
+    def mark() -> str:
+        """Everything that was sent to the journal before a message of our own is there when that one is."""
+        text = secrets.token_hex(8)
+        until = (
+            f"until journalctl --no-pager --output=cat --identifier=test-guessing | grep -q {text}; do sleep 0.1; done"
+        )
+        rosewood.out(f"logger -t test-guessing {text}; timeout 30 sh -c {shlex.quote(until)}")
+        return text
+
+    begin = mark()
 
     def read() -> list[str]:
-        rosewood.out("journalctl --sync")
-        lines = rosewood.out(
-            f"journalctl --unit=prosody --no-pager --output=cat --after-cursor='{cursor}'"
-        ).splitlines()
-        return [line for line in lines if "wrong password" in line.lower()]
+        end = mark()
+        said = rosewood.out("journalctl --no-pager --output=cat --since=-15min")
+        lines = said.partition(begin)[2].partition(end)[0].splitlines()
+        return [line for line in lines if "login_limits" in line and "wrong password" in line.lower()]
 
     return read
 
