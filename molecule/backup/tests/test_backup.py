@@ -118,7 +118,7 @@ def test_the_second_backup_is_small(site):
     start(site)
     said = sizes(site)
     print(said)
-    parts = re.findall(r"files, ([\d.]+) (\w+), ([\d.]+) (\w+) of it new", said)
+    parts = re.findall(r"files: \d+, ([\d.]+) (\w+), ([\d.]+) (\w+) of it new", said)
     units = {"B": 1, "KiB": 1024, "MiB": 2**20}
     assert parts
     for whole, unit, new, unit_of_new in parts:
@@ -332,7 +332,7 @@ def test_a_rest_server_is_shown_the_password_and_nobody_else():
         start(site)
         said = site.host.out("xmpp-backup list") + sizes(site)
         print(said)
-        assert "rest:http://127.0.0.1:8000/: 1 snapshots" in said
+        assert f"rest:http://127.0.0.1:8000/: snapshots of {site.name}: 1, " in said
         assert "hunter" not in said + json.dumps(state(site))
         site.host.out("sed -i 's/hunter-2/another/' /etc/xmpp/backup.env")
         refused = site.host.run("xmpp-backup list")
