@@ -113,7 +113,7 @@ def test_the_self_test_of_a_full_disk(host):
     host.alarms()
     places = "/var/lib/xmpp-status /var/tmp"
     host.out(
-        f"for place in {places}; do mount -t tmpfs -o size=4k test $place && head -c 4096 /dev/zero > $place/filler; done"
+        f"for place in {places}; do mount -t tmpfs -o size=4k,nodev,nosuid,noexec test $place && head -c 4096 /dev/zero > $place/filler; done"
     )
     try:
         for _twice in range(2):
