@@ -35,7 +35,8 @@ zone:
 GIVEN = {
     "bind_records_extra": [
         *INVENTORY["hosts"][PRIMARY]["bind_records_extra"],
-        {"name": "new", "type": "A", "data": "198.51.100.7"},
+        # Not a new name: named keeps an empty node of one that is gone, and a chain of NSEC3 that is made later has it.
+        {"name": "@", "type": "TXT", "data": "changed"},
     ],
     "bind_nameservers": [SECONDARY],
     "bind_transfer_keys": {"ns2": OWN_KEY},
@@ -81,7 +82,7 @@ def axfr(host, *options):
 
 def test_both_are_told_of_a_change_and_transfer_it(hidden, secondary, stranger):
     for name, host in ((SECONDARY, secondary), ("the NSD", stranger)):
-        waited = until(lambda host=host: host.out(f"dig +short +norec @127.0.0.1 new.{ZONE} A") == "198.51.100.7", 20)
+        waited = until(lambda host=host: '"changed"' in host.out(f"dig +short +norec @127.0.0.1 {ZONE} TXT"), 20)
         print(f"{name}: {waited:.1f} s after the end of the run")
 
 
