@@ -104,7 +104,9 @@ def _check_unicode(label):
             )
     composed = unicodedata.normalize("NFC", label)
     if composed != label:
-        raise ValueError(f"{label!r} is not composed (NFC); that would be {composed!r}, of {len(composed)} characters")
+        raise ValueError(
+            f"{label!r} is not composed (NFC); that would be {composed!r}, whose length is {len(composed)}"
+        )
     # A middle dot is a letter's part between two of `l` (RFC 5892, appendix A.3).
     for character in re.sub("(?<=l)·(?=l)", "", label):
         if (

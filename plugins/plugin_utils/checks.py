@@ -787,7 +787,9 @@ def tsig_secret(value):
         raise ValueError(f"this secret is not Base64 (RFC 4648); {hint}") from None
     # A shorter one is weaker than the digest, and a longer one than a block is hashed first.
     if not 32 <= len(secret) <= 64:
-        raise ValueError(f"this secret has {len(secret)} bytes, and HMAC-SHA256 needs 32 to 64 (RFC 8945); {hint}")
+        raise ValueError(
+            f"this secret has a length of {len(secret)}, and HMAC-SHA256 needs 32 to 64 bytes (RFC 8945); {hint}"
+        )
     return str(value)
 
 
@@ -907,7 +909,7 @@ def passphrase(value):
     if not isinstance(value, str) or not re.fullmatch(r"[^\r\n\0]*", value):
         raise ValueError(f"this secret is not one line of text; {hint}")
     if len(value) < 16:
-        raise ValueError(f"this secret has {len(value)} characters, and could be guessed; {hint}")
+        raise ValueError(f"this secret has a length of {len(value)}, so that it could be guessed; {hint}")
     return str(value)
 
 

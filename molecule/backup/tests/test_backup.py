@@ -345,7 +345,10 @@ def test_a_rest_server_is_shown_the_password_and_nobody_else():
 
 def test_a_wrong_inventory_stops_before_the_host_is_asked():
     for variables, words in (
-        ({"backup_passphrase": "short"}, ["backup_passphrase: this secret has 5 characters, and could be guessed"]),
+        (
+            {"backup_passphrase": "short"},
+            ["backup_passphrase: this secret has a length of 5, so that it could be guessed"],
+        ),
         ({"backup_repositories": ["/"]}, ["backup_repositories: '/' is not the path of a file"]),
         (
             {"backup_repositories": ["rest:https://me:secret@backup.test/"]},

@@ -76,7 +76,7 @@ def test_it_says_what_came_back(restored):
         said = " ".join(restored.stdout.split())
         assert re.search(rf"accounts: \d+ at {site.domain}", said)
         print(*re.findall(r"put back [^\"]*? s\b|is here: [^\"]*? s\b", said), sep="\n")
-        print(*re.findall(rf"{site.name} is back \d+ seconds after the restore began", said))
+        print(*re.findall(rf"{site.name} is back \d+ s after the restore began", said))
         assert f"{site.name} is back " in said
 
 

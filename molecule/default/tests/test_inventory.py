@@ -44,7 +44,7 @@ CASES = {
     ),
     "a key that is too short": (
         {"bind_secondaries": ["198.51.100.91"], "bind_transfer_secret": "c2hvcnQ="},
-        ["bind_transfer_secret: this secret has 5 bytes, and HMAC-SHA256 needs 32 to 64"],
+        ["bind_transfer_secret: this secret has a length of 5, and HMAC-SHA256 needs 32 to 64 bytes"],
     ),
     "open without a question": (
         {"xmpp_registration": "open"},

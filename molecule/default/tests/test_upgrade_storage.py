@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -74,8 +75,14 @@ def change(rosewood, statement):
 @pytest.mark.parametrize(
     ("variable", "reason"),
     [
-        ("xmpp_storage=postgresql", "accounts are in SQLite3 and not in PostgreSQL; run the playbook"),
-        ("prosody_password_hash=SHA-256", "accounts, whose passwords are stored by SHA-1 and cannot be converted"),
+        (
+            "xmpp_storage=postgresql",
+            r"accounts that are in SQLite3 and not in PostgreSQL: \d+ of \d+; run the playbook",
+        ),
+        (
+            "prosody_password_hash=SHA-256",
+            r"all accounts \(\d+\), whose passwords are stored by SHA-1 and cannot be converted",
+        ),
     ],
 )
 def test_a_change_that_loses_accounts_is_refused(rosewood, accounts, client, site, variable, reason):
@@ -83,7 +90,7 @@ def test_a_change_that_loses_accounts_is_refused(rosewood, accounts, client, sit
     result = site("--extra-vars", variable)
     said = result.stdout + result.stderr
     assert result.returncode != 0
-    assert reason in " ".join(said.split()), said[-1500:]
+    assert re.search(reason, " ".join(said.split())), said[-1500:]
     assert (
         rosewood.out("sha256sum /etc/prosody/prosody.cfg.lua; systemctl show --property InvocationID prosody") == before
     )

@@ -230,7 +230,7 @@ def test_a_tampered_record_is_bogus(primary, secondary, delv):
 @pytest.mark.parametrize(
     ("secret", "message"),
     [
-        ("c2hvcnQ=", "this secret has 5 bytes, and HMAC-SHA256 needs 32 to 64"),
+        ("c2hvcnQ=", "this secret has a length of 5, and HMAC-SHA256 needs 32 to 64 bytes"),
         ("no base64 ümlaut", "this secret is not Base64"),
         ("", "there is no secret, and 198.51.100.91 must be asked with one"),
     ],

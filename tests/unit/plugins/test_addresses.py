@@ -139,7 +139,7 @@ def test_both_forms_of_a_domain(unicode, ascii_form):
         ("Bücher.test", "'B' is not lower-case"),
         ("BÜCHER.test", "'B' is not lower-case"),
         ("bÜcher.test", "'Ü' (U+00DC LATIN CAPITAL LETTER U WITH DIAERESIS) is not lower-case"),
-        ("bu\u0308cher.test", "is not composed (NFC); that would be 'bücher', of 6 characters"),
+        ("bu\u0308cher.test", "is not composed (NFC); that would be 'bücher', whose length is 6"),
         ("\ufb01lm.test", "is another one when it is prepared: 'film'"),
         ("bücher。test", "(U+3002 IDEOGRAPHIC FULL STOP) is not allowed"),
         ("-ü.test", "begins or ends with a hyphen"),

@@ -558,7 +558,7 @@ def test_repositories(value):
         ("backup_repositories", ["/srv/back up"], "it has a space"),
         ("backup_repositories", ["/srv/backup\n"], "it has a space"),
         ("backup_repositories", ["/srv/../etc"], "is not the path of a file"),
-        ("backup_passphrase", "0123456789", "this secret has 10 characters, and could be guessed"),
+        ("backup_passphrase", "0123456789", "this secret has a length of 10, so that it could be guessed"),
         ("backup_passphrase", "0123456789abcdef\nx", "this secret is not one line of text"),
         ("backup_environment", {"aws": "x"}, "'aws', which is not the name"),
         ("backup_environment", {"AWS_KEY": "hunter2\nLD_PRELOAD=/x"}, "this secret has no line of text for AWS_KEY"),

@@ -160,7 +160,7 @@ CASES = {
             "xmpp_password: its value is wrong, and not shown because it is secret",
             "updates_token: its value is wrong, and not shown because it is secret",
             "keys_list: its value is wrong, and not shown because it is secret",
-            "bind_transfer_secret: this secret has 7 bytes, and HMAC-SHA256 needs 32 to 64 (RFC 8945); write 32 random bytes "
+            "bind_transfer_secret: this secret has a length of 7, and HMAC-SHA256 needs 32 to 64 bytes (RFC 8945); write 32 random bytes "
             "in Base64, as `openssl rand -base64 32` prints them, and keep them in a vault",
         ],
     ),

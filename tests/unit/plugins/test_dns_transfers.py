@@ -67,7 +67,7 @@ def test_each_its_own_key_or_none():
 
 
 NS2 = "198.51.100.20"
-LENGTH = "this secret has {} bytes, and HMAC-SHA256 needs 32 to 64 (RFC 8945); write 32 random"
+LENGTH = "this secret has a length of {}, and HMAC-SHA256 needs 32 to 64 bytes (RFC 8945); write 32 random"
 NAME = "'{}' is not a key's name; write lower-case letters, digits and hyphens between dots"
 
 

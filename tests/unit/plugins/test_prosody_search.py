@@ -30,7 +30,7 @@ PEOPLE = [
     {"nick": ["romeo"], "first": ["Romeo"], "last": ["Montague"], "email": []},
     {"nick": ["nurse"]},
 ]
-SHORT = "Write at least 3 characters of each name; wildcards do not count"
+SHORT = "Write more of each name: its length must be at least 3, without wildcards"
 NOTHING = "Write a name, a nickname or a mail address"
 WHOLE = "Mail addresses are only found whole"
 

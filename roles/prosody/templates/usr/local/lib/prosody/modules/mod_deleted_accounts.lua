@@ -83,7 +83,7 @@ local function remove(event)
 		session.send(st.error_reply(stanza, "wait", "internal-server-error"));
 		return true;
 	end
-	module:log("info", "%s@%s was deleted by its owner: it is shut, and gone after %d days", name, host, days);
+	module:log("info", "%s@%s was deleted by its owner: it is shut; days until it is gone: %d", name, host, days);
 	module:fire_event("user-deregistered-pending", { username = name, host = host, source = module.name, session = session });
 	return true;
 end
@@ -108,7 +108,7 @@ local function delete_uploads(event)
 			end
 		end
 	end
-	if count > 0 then module:log("info", "%d uploads of %s are deleted with the account", count, owner); end
+	if count > 0 then module:log("info", "uploads of %s that are deleted with the account: %d", owner, count); end
 end
 module:hook_global("user-deleted", delete_uploads);
 

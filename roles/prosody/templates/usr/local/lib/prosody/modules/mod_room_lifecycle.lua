@@ -108,7 +108,7 @@ function expire(now) --luacheck: ignore 131/expire
 			end
 		end
 	end
-	if count > 0 then module:log("info", "%d rooms that nobody used have been destroyed", count); end
+	if count > 0 then module:log("info", "rooms destroyed because nobody used them: %d", count); end
 	return count;
 end
 module:daily("Destroy rooms that nobody uses", function (_, now) expire(now or os.time()); end);

@@ -60,7 +60,7 @@ local function made_up(username, size)
 end
 
 -- Names of accounts and addresses are the client's: nothing of another form gets into the journal.
-local function shown(name) return #name <= 64 and name:find("^[%w._+-]+$") and name or ("an account with a name of %d bytes"):format(#name); end
+local function shown(name) return #name <= 64 and name:find("^[%w._+-]+$") and name or ("an account with a name of %d B"):format(#name); end
 
 -- Where somebody may log in whose attempts would be refused otherwise.
 local told = {

@@ -24,7 +24,7 @@ local function terms(given, minimum, fold)
 		if text:find("%S") then
 			text = words(text, fold);
 			if length(text:gsub(" ", "")) < minimum then
-				return nil, ("Write at least %d characters of each name; wildcards do not count"):format(minimum);
+				return nil, ("Write more of each name: its length must be at least %d, without wildcards"):format(minimum);
 			end
 			found[name], any = " " .. text, true;
 		end

@@ -146,7 +146,7 @@ local function for_users(handler)
 	end
 end
 
-local instructions = ("Fill in what you know. Each name needs at least %d characters; it is found by the beginnings of its "
+local instructions = ("Fill in what you know. The length of each name must be at least %d; it is found by the beginnings of its "
 	.. "words. People are found here if they have asked for it."):format(min_length);
 local cut = "More people match than are shown here. Write more of a name, or fill in another field.";
 local form = dataforms.new {

@@ -136,7 +136,7 @@ function forget_unused() --luacheck: ignore 131/forget_unused
 	for _, task in ipairs(module:get_host_items("task")) do
 		if task.name == "Calculate total storage usage" then task.run(task, os.time()); end
 	end
-	module:log("debug", "%d slots were not used and are forgotten", #unused);
+	module:log("debug", "slots forgotten because nobody used them: %d", #unused);
 	return #unused;
 end
 module:add_timer(60, function ()
