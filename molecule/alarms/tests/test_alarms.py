@@ -32,10 +32,10 @@ def test_mail_goes_by_starttls_where_it_is_asked_for(admin, give):
     """The server takes nothing before TLS there."""
 
     def mail(**variables):
-        done = apply(["mail"], NAME, inventory=SCENARIO / "inventory", **variables)
+        done = apply(["alarms"], NAME, inventory=SCENARIO / "inventory", **variables)
         assert done.returncode == 0, done.stdout + done.stderr
 
-    mail(mail_port=587)
+    mail(alarms_mail_port=587)
     try:
         give("The cellar is wet")
         admin.wait("The cellar is wet")
@@ -196,7 +196,7 @@ def test_what_programs_write_to_root(hazel, admin):
 
 def test_the_password_is_nobody_else_s(hazel):
     assert hazel.out("stat -c '%U %a' /etc/xmpp/mail.remote") == "mail 400"
-    secret = HOSTS[NAME]["mail_password"]
+    secret = HOSTS[NAME]["alarms_mail_password"]
     assert secret in hazel.out("cat /etc/xmpp/mail.remote").replace("'\"'\"'", "'")
     places = "/etc/nullmailer /var/cache/debconf /var/log /etc/xmpp/alarm.json"
     assert hazel.run(f"grep -rlF 'd : $e' {places}").stdout == ""

@@ -43,8 +43,8 @@ def test_a_role_waits_for_who_uses_apt_and_says_who(hazel, tmp_path):
     play = {
         "hosts": NAME,
         "gather_facts": False,
-        "roles": ["magicbroccoli.xmpp.mail"],
-        "vars": {"mail_packages": ["nullmailer", "hello"]},
+        "roles": ["magicbroccoli.xmpp.alarms"],
+        "vars": {"alarms_packages": ["nullmailer", "hello"]},
     }
     playbook = tmp_path / "play.yml"
     playbook.write_text(json.dumps([play]))

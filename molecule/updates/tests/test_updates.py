@@ -226,7 +226,7 @@ def test_a_mirror_that_is_away_is_told_when_the_lists_are_stale(host):
 
 
 def test_a_broken_program_is_told(host):
-    """What the program cannot tell itself, role mail does for its unit, as for any other."""
+    """What the program cannot tell itself, role alarms does for its unit, as for any other."""
     config = host.out("cat /etc/xmpp/updates.json")
     told = "journalctl -q -o cat -u xmpp-alarm@xmpp-updates.service.service | grep -c ^Starting"
     before = int(host.run(told).stdout)

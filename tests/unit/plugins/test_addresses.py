@@ -74,7 +74,7 @@ UNPREPARED = [
         ("xmpp_users", lambda jid: [{"jid": jid}]),
         ("xmpp_user_passwords", lambda jid: {jid: "secret"}),
         ("xmpp_extra_domains", lambda jid: [{"domain": "example.net", "admins": [jid]}]),
-        ("mail_alarm_jids", lambda jid: [jid]),
+        ("alarms_jids", lambda jid: [jid]),
         ("prosody_registration_reserved", lambda jid: [jid.partition("@")[0]]),
     ],
 )
@@ -217,7 +217,9 @@ def test_two_forms_are_one_name(variable, value, message):
         checks.FORMATS[variable](value)
 
 
-@pytest.mark.parametrize("variable", ["xmpp_hostname", "mail_relay", "bind_nameservers", "turn_realm", "status_zones"])
+@pytest.mark.parametrize(
+    "variable", ["xmpp_hostname", "alarms_mail_relay", "bind_nameservers", "turn_realm", "status_zones"]
+)
 def test_names_that_xmpp_does_not_know_are_written_as_dns_has_them(variable):
     def value(name):
         return [name] if variable in ("bind_nameservers", "status_zones") else name

@@ -697,7 +697,7 @@ def test_what_is_no_address_of_a_host_is_refused_whoever_means_it(address, messa
         checks.public_addresses([address], True)
 
 
-ROLES = ("backup", "bind", "certificates", "mail", "status", "turn", "updates")
+ROLES = ("alarms", "backup", "bind", "certificates", "status", "turn", "updates")
 TOP = pathlib.Path(__file__).resolve().parents[3]
 # The filters check them, of which their defaults or what is derived from them are made; and those that are not to be set.
 BY_FILTERS = {
@@ -732,8 +732,8 @@ HOSTILE = ["a\nb", "x\n[Service]\nExecStart=/bin/false", "-x", "--option=x", "a\
 # What begins with a hyphen is data there: one line of a file, or a text that is shown.
 HYPHENS = {
     "backup_passphrase",
-    "mail_password",
-    "mail_user",
+    "alarms_mail_password",
+    "alarms_mail_user",
     "status_hostname",
     "updates_announcement",
     "updates_blacklist",
@@ -771,7 +771,7 @@ def test_newlines_and_options_are_refused(name):
         ("backup_repositories", ["sftp:a@-oProxyCommand:/x"], "it names no user, host and folder; write for example"),
         ("backup_services", ["--now.service"], "'--now.service' is not a unit; write its full name"),
         ("backup_packages", ["-o=x"], "'-o=x' is not a Debian package; write its name, for example 'restic'"),
-        ("mail_to", ["-oQ/tmp@example.org"], "'-oQ/tmp@example.org' is not a mail address"),
+        ("alarms_mail_to", ["-oQ/tmp@example.org"], "'-oQ/tmp@example.org' is not a mail address"),
         ("status_units_extra", ["a b.service"], "'a b.service' is not a unit"),
         (
             "status_commands",

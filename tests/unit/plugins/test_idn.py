@@ -24,7 +24,7 @@ DERIVED = sorted(
     name for name in DEFAULTS if set(MODEL) & inventory.references(name, DEFAULTS | dict.fromkeys(MODEL, ""), ())
 )
 # They are the model itself, or are turned into U-labels where they are written into a file.
-AS_WRITTEN = {"xmpp_components", "xmpp_web_name", "prosody_admins", "mail_alarm_jids", "mail_alarm_domain"}
+AS_WRITTEN = {"xmpp_components", "xmpp_web_name", "prosody_admins", "alarms_jids", "alarms_domain"}
 UNICODE, ASCII = "bücher.example", "xn--bcher-kva.example"
 
 

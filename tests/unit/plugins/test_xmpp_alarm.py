@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from programs import load_program
 
-PROGRAM = Path(__file__).parents[3] / "roles/mail/templates/usr/local/sbin/xmpp-alarm"
+PROGRAM = Path(__file__).parents[3] / "roles/alarms/templates/usr/local/sbin/xmpp-alarm"
 DAY = 86400
 CONFIG = {
     "host": "rosewood.example.org",
