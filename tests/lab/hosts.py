@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shlex
 import subprocess
 import tempfile
@@ -46,6 +47,51 @@ class Host:
         result = self.run(command, stdin=stdin)
         assert result.rc == 0, f"{command}\nended with {result.rc}:\n{result.stdout}{result.stderr}"
         return result.stdout.strip()
+
+
+class Journal:
+    """What a host's journal takes in from now on.
+
+    Entries are chosen here: journalctl of Debian 12, asked for those of a unit after a cursor, leaves out the first one.
+    """
+
+    def __init__(self, host: Host):
+        self.host = host
+        self.begin = self._mark()
+
+    def _mark(self) -> str:
+        """Write an entry, and return its cursor: what was sent to the journal before is there when it is."""
+        text = secrets.token_hex(8)
+        find = f"journalctl --quiet --no-pager --output=json --identifier=test-mark --lines=20 | grep {text}"
+        wait = shlex.quote(f"until {find}; do sleep 0.05; done")
+        return json.loads(self.host.out(f"logger -t test-mark {text} && timeout 60 sh -c {wait}"))["__CURSOR"]
+
+    def _read(self, output: str) -> str:
+        return f"journalctl --quiet --no-pager --all --output={output} --after-cursor={shlex.quote(self.begin)}"
+
+    def entries(self, unit: str = "", identifier: str = "") -> list[dict]:
+        """The entries until now, of a unit or of an identifier, with their messages as text."""
+        end = self._mark()
+        found = []
+        for line in self.host.out(self._read("json")).splitlines():
+            entry = json.loads(line)
+            if entry["__CURSOR"] == end:
+                break
+            # Journald has a message that is not printable as a list of bytes.
+            if not isinstance(entry.get("MESSAGE", ""), str):
+                entry["MESSAGE"] = bytes(entry["MESSAGE"] or []).decode(errors="replace")
+            if unit in ("", entry.get("_SYSTEMD_UNIT")) and identifier in ("", entry.get("SYSLOG_IDENTIFIER")):
+                found.append(entry)
+        return found
+
+    def text(self, unit: str = "", identifier: str = "") -> str:
+        """Their messages, line by line."""
+        return "\n".join(entry.get("MESSAGE", "") for entry in self.entries(unit, identifier))
+
+    def size(self) -> int:
+        """How many bytes were written until now, with all fields."""
+        self._mark()
+        return int(self.host.out(f"{self._read('export')} | wc -c"))
 
 
 def lose(host: Host, name: str, release: str, dns: str) -> None:

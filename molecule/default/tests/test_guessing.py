@@ -10,12 +10,12 @@ import collections
 import json
 import re
 import secrets
-import shlex
 import statistics
 import time
 
 import pytest
 from conftest import DOMAIN, DOMAINS, RELEASE, as_xmpp, create
+from hosts import Journal
 from streams import SASL, SASL2, Stream
 
 # Debian 12 has the older profile only, and no channel binding in TLS 1.3.
@@ -41,22 +41,10 @@ def fresh(rosewood):
 @pytest.fixture
 def told(rosewood):
     """What the journal has said of wrong passwords since the test began."""
-
-    def mark() -> str:
-        """Everything that was sent to the journal before a message of our own is there when that one is."""
-        text = secrets.token_hex(8)
-        until = (
-            f"until journalctl --no-pager --output=cat --identifier=test-guessing | grep -q {text}; do sleep 0.1; done"
-        )
-        rosewood.out(f"logger -t test-guessing {text}; timeout 30 sh -c {shlex.quote(until)}")
-        return text
-
-    begin = mark()
+    journal = Journal(rosewood)
 
     def read() -> list[str]:
-        end = mark()
-        said = rosewood.out("journalctl --no-pager --output=cat --since=-15min")
-        lines = said.partition(begin)[2].partition(end)[0].splitlines()
+        lines = journal.text("prosody.service").splitlines()
         return [line for line in lines if "login_limits" in line and "wrong password" in line.lower()]
 
     return read

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import pytest
 from conftest import ADDRESS, DOMAIN, HOSTNAME, HOSTS, RELEASE, Host
+from hosts import Journal
 
 ADDRESS6 = HOSTS[HOSTNAME]["xmpp_addresses"][1]
 PEER, PEER6 = HOSTS["internet.test"]["ansible_host"], HOSTS["internet.test"]["world_address6"]
@@ -201,15 +202,9 @@ def test_two_relayed_clients_talk_and_reach_nothing_else_of_the_host(turn, clien
 FORGED = "The house is on fire"
 
 
-def entries(rosewood: Host, cursor: str, *matches: str) -> list[dict]:
-    text = rosewood.out(shlex.join(["journalctl", "--output=json", "--no-pager", f"--after-cursor={cursor}", *matches]))
-    return [json.loads(line) for line in text.splitlines()]
-
-
 def test_a_flood_of_wrong_credentials_does_not_fill_the_journal(turn, rosewood):
     """Nor does a user name with line breaks write an entry of its own."""
-    rosewood.out("journalctl --sync")
-    cursor = rosewood.out("journalctl --lines 0 --show-cursor --quiet").rpartition(" ")[2]
+    journal = Journal(rosewood)
     names = [
         f"9999999999:a\n<0>{FORGED}\n<3>sshd[1]: {FORGED}",
         "9999999999:b",
@@ -217,21 +212,20 @@ def test_a_flood_of_wrong_credentials_does_not_fill_the_journal(turn, rosewood):
         f"\n<0>{FORGED}",
     ]
     sent = [turn("flood", username=name, password="x", seconds=3, most=3000)["sent"] for name in names]
-    rosewood.out("journalctl --sync")
-    written = rosewood.out(f"journalctl --output=export --after-cursor='{cursor}' | wc -c")
-    mine = entries(rosewood, cursor, "_SYSTEMD_UNIT=coturn.service")
-    print(f"{sent} requests: {len(mine)} entries, {int(written) / 1000:.0f} kB")
+    written = journal.size()
+    mine = journal.entries("coturn.service")
+    print(f"{sent} requests: {len(mine)} entries, {written / 1000:.0f} kB")
     assert sum(sent) > 1000
-    assert int(written) < 1_000_000
-    for entry in entries(rosewood, cursor):
-        message = entry["MESSAGE"] if isinstance(entry["MESSAGE"], str) else bytes(entry["MESSAGE"]).decode()
+    assert written < 1_000_000
+    for entry in journal.entries():
+        message = entry["MESSAGE"]
         if FORGED in message:
             assert entry["_SYSTEMD_UNIT"] == "coturn.service"
             assert not message.startswith(FORGED)
             assert entry["SYSLOG_IDENTIFIER"] == "turnserver"
             assert int(entry["PRIORITY"]) >= 3
     if RELEASE == "trixie":
-        assert [entry["MESSAGE"] for entry in mine if "check_stun_auth" in str(entry["MESSAGE"])] == []
+        assert [entry["MESSAGE"] for entry in mine if "check_stun_auth" in entry["MESSAGE"]] == []
 
 
 def test_an_account_has_a_quota(turn, client, accounts, rosewood, alice):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from hosts import Journal
 
 KERNEL = "linux-image-cloud-amd64"
 APT = "DEBIAN_FRONTEND=noninteractive apt-get -qq -y"
@@ -15,9 +16,9 @@ APT = "DEBIAN_FRONTEND=noninteractive apt-get -qq -y"
 
 def look(host) -> list[str]:
     """Have AIDE look as its timer does, and return what is told."""
-    cursor = host.out("journalctl -n 0 --show-cursor -q").rpartition("cursor: ")[2]
+    journal = Journal(host)
     host.out("systemctl start hardening-check@files.service")
-    said = host.out(f"journalctl -u hardening-check@files.service -o cat -q --after-cursor '{cursor}'")
+    said = journal.text(unit="hardening-check@files.service")
     return re.findall(r"^(?:added|changed|removed): (\S+)", said, re.M)
 
 

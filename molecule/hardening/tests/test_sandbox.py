@@ -12,6 +12,7 @@ import json
 import re
 
 import pytest
+from hosts import Journal
 
 KEYS = {
     "certificate": "/etc/ssl/xmpp/{domain}/privkey.pem",
@@ -73,9 +74,9 @@ def probe(host, release):
         )
         host.out("sh -c 'cat > /run/systemd/system/probe.service'", stdin=text)
         host.out("sh -c 'systemctl daemon-reload; systemctl reset-failed probe.service 2>/dev/null; true'")
-        cursor = host.out("journalctl -n 0 --show-cursor -q").rpartition("cursor: ")[2]
+        journal = Journal(host)
         host.run("systemctl start probe.service")
-        said = host.out(f"journalctl -u probe.service -o cat -q --after-cursor '{cursor}'")
+        said = journal.text(unit="probe.service")
         answers = [line for line in said.splitlines() if line.startswith("{")]
         assert answers, said
         return json.loads(answers[-1])

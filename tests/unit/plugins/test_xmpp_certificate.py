@@ -200,6 +200,10 @@ def test_what_fails_is_tried_again_in_time_and_not_too_often(program, config, mo
     with pytest.raises(program.Refused):
         program.keep(config)
     assert tries[-1] == life.now
+    # A failure of a time to come, since the clock was set back, is not waited for.
+    Path(program.FAILED).write_text(json.dumps({"at": int(life.now.timestamp()) + 30 * 86400, "why": "before"}))
+    with pytest.raises(program.Refused, match="^the authority is away"):
+        program.keep(config, patient=True)
     # What is mended needs no hand.
     monkeypatch.setattr(program, "issue", lambda pair, _may_lack: (life.order(pair, NAMES), {}))
     monkeypatch.setattr(program, "check", lambda *_: None)
