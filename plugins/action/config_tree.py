@@ -62,13 +62,13 @@ class ActionModule(ActionBase):
             src = os.path.join(role._role_path if role else self._loader.get_basedir(), "templates")
             return src if os.path.isdir(src) else None
         if not isinstance(src, str) or not src:
-            raise ValueError(f"src: {src!r} is no path; write one of a directory")
+            raise ValueError(f"src: {src!r} is not a path; write one of a directory")
         try:
             found = self._find_needle("templates", src)
         except AnsibleError as e:
             raise AnsibleActionFail(f"src: {src!r} does not exist; write the path of a directory") from e
         if not os.path.isdir(found):
-            raise ValueError(f"src: {found!r} is no directory; write the path of one")
+            raise ValueError(f"src: {found!r} is not a directory; write the path of one")
         return found
 
     @staticmethod

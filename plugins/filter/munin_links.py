@@ -16,7 +16,7 @@ author:
 description:
   - A munin node runs what is linked in C(/etc/munin/plugins). This filter makes these links from names, as
     M(magicbroccoli.xmpp.config_tree) takes them.
-  - What is no list, what munin-node would not take for a plugin's name, an unknown graph of ours and a program
+  - What is not a list, what munin-node would not take for a plugin's name, an unknown graph of ours and a program
     without a full path are errors.
   - The names are those that munin-node accepts, see C(munin-node(1\)).
 positional: interfaces, graphs, extra

@@ -16,7 +16,7 @@ author:
 description:
   - munin draws each graph into a folder of the host's domain and name. This filter makes links to the pictures of a week, at
     addresses that know neither, as M(magicbroccoli.xmpp.config_tree) takes them.
-  - What is no list, what munin would not take for a plugin's name, and a host without a full name are errors.
+  - What is not a list, what munin would not take for a plugin's name, and a host without a full name are errors.
 positional: hostname
 options:
   _input:

@@ -83,7 +83,7 @@ class LookupModule(LookupBase):
         for term in terms:
             for entry in term if isinstance(term, list) else [term]:
                 if not isinstance(entry, Mapping):
-                    raise AnsibleLookupError(f"{entry!r} is no dictionary with 'source', 'sha256' and 'modules'")
+                    raise AnsibleLookupError(f"{entry!r} is not a dictionary with 'source', 'sha256' and 'modules'")
                 try:
                     source, sha256 = str(entry["source"]), str(entry["sha256"])
                     files |= module_files(self._files(source, sha256, variables), list(entry["modules"]), source)

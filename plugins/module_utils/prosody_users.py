@@ -210,7 +210,7 @@ class Account:
             raise ProsodyError(f"Prosody's shell does not answer as expected: {answer[:200]}") from error
         if "hosts" in state:
             raise ProsodyError(
-                f"jid: {self.jid!r}: {self.host!r} is no domain of this Prosody; write an account of "
+                f"jid: {self.jid!r}: {self.host!r} is not a domain of this Prosody; write an account of "
                 f"{' or '.join(state['hosts']) or 'a domain that it has'}"
             )
         if "problem" in state:

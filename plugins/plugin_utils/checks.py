@@ -24,7 +24,7 @@ _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 def text(value, what, example):
     """A string that is not empty."""
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not {what}: it is no text; write for example '{example}'")
+        raise ValueError(f"{value!r} is not {what}: it is not a string; write for example '{example}'")
     if not value:
         raise ValueError(f"'' is not {what}: it is empty; write for example '{example}'")
     return value
@@ -64,7 +64,7 @@ def domain_name(value, what="a domain name", example="example.org"):
     labels = value.split(".")
     for label in labels:
         if not label:
-            raise wrong("there is nothing between two dots, or before the first")
+            raise wrong("it has an empty label: two dots in a row, or a dot at the start")
         if len(label) > 63:
             raise wrong(f"the label {label[:20] + '…'!r} has {len(label)} characters, more than 63")
         if label.startswith("-") or label.endswith("-"):
@@ -130,7 +130,7 @@ def ip_address(value):
     if address.version == 6 and address.ipv4_mapped:
         raise ValueError(f"{str(value)!r} is an IPv4 address in the form of an IPv6 one; write '{address.ipv4_mapped}'")
     for property_name, reason in (
-        ("is_unspecified", "stands for no machine"),
+        ("is_unspecified", "is the unspecified address"),
         ("is_loopback", "is the loopback"),
         ("is_multicast", "is a multicast group"),
         ("is_link_local", "is link-local"),
@@ -157,7 +157,7 @@ NOT_PUBLIC = tuple(
         ("240.0.0.0/4", "reserved (RFC 1112)"),
         ("64:ff9b::/96", "an IPv4 address behind NAT64 (RFC 6052)"),
         ("64:ff9b:1::/48", "an IPv4 address behind NAT64 (RFC 8215)"),
-        ("100::/64", "for packets to be thrown away (RFC 6666)"),
+        ("100::/64", "for packets that are discarded (RFC 6666)"),
         ("fc00::/7", "private (RFC 4193)"),
         ("fec0::/10", "private (RFC 3879)"),
     )
@@ -224,7 +224,7 @@ def account_name(value):
 
 def password_length(value):
     """How many characters a password needs at least. Fewer than 8 are guessed."""
-    return _whole_number(value, 8, 128, "is no length of passwords; write a number from 8 to 128, for example 10")
+    return _whole_number(value, 8, 128, "is not a password length; write a number from 8 to 128, for example 10")
 
 
 def registration_questions(value):
@@ -410,13 +410,13 @@ def community_modules(value):
     """Modules from elsewhere, each once, of revisions that are known by their checksum."""
     hint = "write for example {'source': 'files/modules.tar.gz', 'sha256': '…', 'modules': ['muc_limits']}"
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise ValueError(f"{value!r} is not a list of modules from elsewhere; {hint}")
+        raise ValueError(f"{value!r} is not a list of community modules; {hint}")
     seen = []
     for entry in value:
         source = text(entry["source"], "where modules come from", "files/modules.tar.gz")
         if not re.fullmatch(r"[0-9A-Fa-f]{64}", str(entry["sha256"])):
             raise ValueError(
-                f"{source}: {str(entry['sha256'])!r} is no SHA-256; write the 64 hexadecimal digits that `sha256sum` prints"
+                f"{source}: {str(entry['sha256'])!r} is not a SHA-256 digest; write the 64 hexadecimal digits that `sha256sum` prints"
             )
         if not entry["modules"]:
             raise ValueError(f"{source}: it lists no modules; {hint}")
@@ -692,7 +692,7 @@ def update_windows(value):
         window(span)
         windows.append({"days": numbers, "start": span[:5], "end": span[6:]})
     if not windows:
-        raise ValueError(f"{list(value)!r} has no window for while munin has no data; {example}")
+        raise ValueError(f"{list(value)!r} has no window to use while munin has no data; {example}")
     return {"auto": "auto" in items, "windows": windows}
 
 
@@ -709,30 +709,30 @@ def host_in_fleet(value):
 def announce_minutes(value):
     """How long before a reboot who is connected is told."""
     return _whole_number(
-        value, 0, 60, "is no time ahead; write minutes from 0, which tells nobody, to 60, for example 5"
+        value, 0, 60, "is not an announcement time; write minutes from 0 (no announcement) to 60, for example 5"
     )
 
 
 def waiting_days(value):
     """A count of days."""
-    return _whole_number(value, 1, 365, "is no count of days; write a number from 1 to 365, for example 7")
+    return _whole_number(value, 1, 365, "is not a number of days; write a number from 1 to 365, for example 7")
 
 
 def key_days(value):
     """How long a zone-signing key is used, which BIND counts in days."""
-    return _whole_number(value, 1, 3650, "is no lifetime of a key; write days from 1 to 3650, for example 90")
+    return _whole_number(value, 1, 3650, "is not a key lifetime; write days from 1 to 3650, for example 90")
 
 
 def percentage(value):
     """A share in percent."""
-    return _whole_number(value, 0, 100, "is no percentage; write a number from 0 to 100, for example 15")
+    return _whole_number(value, 0, 100, "is not a percentage; write a number from 0 to 100, for example 15")
 
 
 def memory_limit(value):
     """The most memory of a unit (systemd.resource-control(5))."""
     if not isinstance(value, str) or not re.fullmatch(r"([1-9]\d?|100)(\.\d+)?%|[1-9]\d*[KMGT]|infinity", str(value)):
         raise ValueError(
-            f"{value!r} is no limit for memory; write a share of the machine's, for example '30%', a size, for example "
+            f"{value!r} is not a memory limit; write a share of the machine's, for example '30%', a size, for example "
             "'512M', or 'infinity'"
         )
     return str(value)
@@ -740,7 +740,7 @@ def memory_limit(value):
 
 def seconds(value):
     """A span of time that somebody waits."""
-    return _whole_number(value, 0, 3600, "is no time to wait; write seconds from 0 to 3600, for example 120")
+    return _whole_number(value, 0, 3600, "is not a waiting time; write seconds from 0 to 3600, for example 120")
 
 
 def file_system(value):
@@ -778,7 +778,7 @@ def tsig_secret(value):
     """The secret of a TSIG key for HMAC-SHA256 (RFC 8945), or nothing. No message shows it."""
     hint = "write 32 random bytes in Base64, as `openssl rand -base64 32` prints them, and keep them in a vault"
     if not isinstance(value, str):
-        raise ValueError(f"this secret is no text; {hint}")
+        raise ValueError(f"this secret is not a string; {hint}")
     if not value:
         return ""
     try:
@@ -834,7 +834,7 @@ def _peers(value, what, keys):
                 raise ValueError(f"{key!r} is not a key of {what}; {nearest(key, keys)}")
         checked = {"address": ip_address(peer.get("address"))}
         if checked["address"] in [other["address"] for other in found]:
-            raise ValueError(f"{checked['address']!r} is there twice; write it once")
+            raise ValueError(f"{checked['address']!r} is listed twice; write it once")
         if peer.get("key") is not None:
             checked["key"] = or_empty(key_name)(peer["key"])
         if peer.get("transfer_from") is not None:
@@ -883,7 +883,7 @@ def repository(value):
         )
     kind, _colon, rest = str(value).partition(":")
     if not re.fullmatch(r"[!-~]+", value):
-        raise ValueError(f"{str(value)!r} is not a repository: it has a space, or what is not ASCII; {hint}")
+        raise ValueError(f"{str(value)!r} is not a repository: it has a space or a non-ASCII character; {hint}")
     if value.startswith("/"):
         file_path(value)
     elif kind == "sftp":
@@ -895,7 +895,7 @@ def repository(value):
     elif kind == "rest":
         if not re.match(r"https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/]", rest):
             raise ValueError(
-                f"{str(value)!r} is not a repository: who listens could delete backups; write for example "
+                f"{str(value)!r} is not a repository: without TLS, an eavesdropper could delete backups; write for example "
                 "'rest:https://backup.example.org/host/'"
             )
     elif kind not in ("s3", "b2", "azure", "gs", "swift"):
@@ -1015,7 +1015,7 @@ def list_of(check, what, example, empty=True):
         items = [check(item) for item in value]
         for number, item in enumerate(items):
             if item in items[:number]:
-                raise ValueError(f"{item!r} is twice in the list of {what}; write it once")
+                raise ValueError(f"{item!r} appears twice in the list of {what}; write it once")
         return items
 
     return checked
@@ -1080,9 +1080,7 @@ def domains(value):
     names += [entry["web"] for entry in entries if entry.get("web", entry["domain"]) != entry["domain"]]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(
-                f"{name!r} is there twice, as a domain, a component or a web front; give each its own name"
-            )
+            raise ValueError(f"{name!r} is used twice, as a domain, a component or a web front; give each its own name")
     return entries
 
 
@@ -1113,7 +1111,7 @@ def user_passwords(value):
     list_of(bare_jid, "accounts", "[{'jid': 'juliet@example.org'}]")(list(value))
     for jid, password in value.items():
         if not isinstance(password, str) or not password:
-            raise ValueError(f"{jid!r} has no password: it is empty or no text; {hint}")
+            raise ValueError(f"{jid!r} has no password: it is empty or not a string; {hint}")
     return dict(value)
 
 

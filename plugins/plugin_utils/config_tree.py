@@ -53,10 +53,10 @@ def command(value, option, placeholder=False):
         try:
             words = shlex.split(value)
         except ValueError as e:
-            raise ValueError(f"{option}: {value!r} is no command ({e}); close its quotes, or write a list") from None
+            raise ValueError(f"{option}: {value!r} is not a command ({e}); close its quotes, or write a list") from None
     is_list = isinstance(words, Sequence) and not isinstance(words, (str, bytes))
     if not is_list or not all(isinstance(word, str) and "\0" not in word for word in words) or not any(words):
-        raise ValueError(f"{option}: {value!r} is no command; write a list of strings, or one string")
+        raise ValueError(f"{option}: {value!r} is not a command; write a list of strings, or one string")
     words = [str(word) for word in words]
     if not words[0]:
         raise ValueError(f"{option}: {value!r} has no program; its first word has to be one")
@@ -81,7 +81,7 @@ def _account(where, key, value):
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return str(value)
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*\$?", value):
-        raise ValueError(f"{where}: {key}: {value!r} is no name or number of an account; write one, such as 'root'")
+        raise ValueError(f"{where}: {key}: {value!r} is not a name or number of an account; write one, such as 'root'")
     return str(value)
 
 
@@ -95,17 +95,17 @@ def _entry(path, given, source):
     given = {key: value for key, value in given.items() if value is not None}
     for key in given:
         if key not in KEYS:
-            raise ValueError(f"{where}: {key!r} is no attribute; the attributes are {', '.join(KEYS)}")
+            raise ValueError(f"{where}: {key!r} is not an attribute; the attributes are {', '.join(KEYS)}")
     state = given.get("state", "file")
     if state not in STATES:
-        raise ValueError(f"{where}: state: {state!r} is none; it is one of {', '.join(STATES)}")
+        raise ValueError(f"{where}: state: {state!r} is not a state; write one of {', '.join(STATES)}")
     for key in USELESS[state]:
         if key in given:
             raise ValueError(f"{where}: {key} has no meaning for state '{state}'; remove it")
 
     mode = given.get("mode", "0755" if state == "directory" else "0644")
     if not isinstance(mode, str) or not re.fullmatch(r"0?[0-7]{3}|[0-7]{4}", mode):
-        raise ValueError(f'{where}: mode: {mode!r} is none; write a quoted octal number, such as "0644"')
+        raise ValueError(f'{where}: mode: {mode!r} is not a file mode; write a quoted octal number, such as "0644"')
     entry = {
         "path": str(path),
         "state": str(state),
@@ -119,7 +119,7 @@ def _entry(path, given, source):
         raise ValueError(f"{where}: content has to be a string, and is of the type {kind}; quote or serialise it")
     secret = given.get("secret", False)
     if not isinstance(secret, bool):
-        raise ValueError(f"{where}: secret: {secret!r} is no boolean; write true or false")
+        raise ValueError(f"{where}: secret: {secret!r} is not a boolean; write true or false")
     if state == "absent":
         return entry
     if source is not None and state != "file":
@@ -129,7 +129,7 @@ def _entry(path, given, source):
     if state == "link":
         target = given.get("target")
         if not isinstance(target, str) or not target or "\0" in target:
-            raise ValueError(f"{where}: target: {target!r} is no path; a link needs what it points to")
+            raise ValueError(f"{where}: target: {target!r} is not a path; a link needs what it points to")
         return {**entry, "target": str(target)}
 
     if content is not None and source is not None:
@@ -144,7 +144,7 @@ def _entry(path, given, source):
         named = isinstance(conceals, Sequence) and not isinstance(conceals, str)
         if not named or not all(isinstance(name, str) and name.isidentifier() for name in conceals) or source is None:
             raise ValueError(
-                f"{where}: conceals: {conceals!r} is no list of variables of a template; write for example ['example_options']"
+                f"{where}: conceals: {conceals!r} is not a list of variables of a template; write for example ['example_options']"
             )
         entry["conceals"] = [str(name) for name in conceals]
     if content is not None:
@@ -156,7 +156,7 @@ def _entry(path, given, source):
     if serial is not None:
         if not isinstance(serial, str) or not re.search(r"[^\d\s]", serial):
             raise ValueError(
-                f"{where}: serial: {serial!r} is no token; write one that the text has once, as '@SERIAL@'"
+                f"{where}: serial: {serial!r} is not a token; write one that the text has once, as '@SERIAL@'"
             )
         entry["serial"] = str(serial)
     return entry

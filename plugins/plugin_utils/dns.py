@@ -370,7 +370,7 @@ def _service_binding(data, zone):
         key, value = _binding_key(found[1]), found[3]
         _binding_value(key, value)
         if key in keys:
-            raise ValueError(f"{found[1]!r} is there twice; write each key once (RFC 9460)")
+            raise ValueError(f"{found[1]!r} is listed twice; write each key once (RFC 9460)")
         keys[key] = value
         plain = value is None or re.fullmatch(r"[A-Za-z0-9.,:+/_=-]*", value)
         written.append(parameter if plain else f'{found[1]}="{value}"')
@@ -788,7 +788,7 @@ def dns_extra_zones(zones, extra, nameservers):
         named(where, lambda value: _keys(value, ZONE_KEYS, "a zone"), given)
         name = named(f"{where}: name", checks.zone_name, given.get("name"))
         if name in [zone["name"] for zone in made]:
-            raise ValueError(f"{where}: {name!r} is there twice; put all records into one zone")
+            raise ValueError(f"{where}: {name!r} is listed twice; put all records into one zone")
         nameservers = named(f"{name}: nameservers", _nameservers, given.get("nameservers") or usual)
         ttl = named(f"{name}: ttl", checks.ttl, 3600 if given.get("ttl") is None else given["ttl"])
         records = [item for _number, item in _items(f"{name}: records", given.get("records") or [], "name, type, data")]
@@ -952,7 +952,7 @@ def dns_zone_files(zones, directory, certificates=None, group="bind"):
     names = [zone["name"] for zone in zones]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"{name!r} is there twice; put all records into one zone")
+            raise ValueError(f"{name!r} is listed twice; put all records into one zone")
     pins, accounts = of_certificates(certificates)
     return {
         f"{directory}/{file_of(zone['name'])}.zone": {

@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 
 def _names(value, what, example):
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise ValueError(f"{value!r} is no list of {what}; write one, for example {example}")
+        raise ValueError(f"{value!r} is not a list of {what}; write one, for example {example}")
     for name in value:
         if not isinstance(name, str) or not name:
-            raise ValueError(f"{name!r} is no name of one of the {what}; write a string, for example {example}")
+            raise ValueError(f"{name!r} is not a name of one of the {what}; write a string, for example {example}")
     return value
 
 
@@ -39,7 +39,7 @@ def missing(packages, host_state):
 def _unit_names(units):
     for name in _names(units, "units", "['nginx.service']"):
         if "." not in name:
-            raise ValueError(f"{name!r} is no full unit name; write it with its type, for example '{name}.service'")
+            raise ValueError(f"{name!r} is not a full unit name; write it with its type, for example '{name}.service'")
     return units
 
 

@@ -151,7 +151,7 @@ def to_lua(value, indent=4, level=0, where="value", depth=0):
 def to_assignments(options, indent=4, level=0):
     """Returns a Lua assignment for each item of a dictionary."""
     if not isinstance(options, Mapping):
-        raise ValueError(f"value: {type(options).__name__} is no dictionary; write option names with their values")
+        raise ValueError(f"value: {type(options).__name__} is not a dictionary; write option names with their values")
     lines = []
     for key, value in options.items():
         if not is_identifier(key):

@@ -60,7 +60,9 @@ def unpacked(data, source):
                     count(member.size)
                     files[member.name] = archive.extractfile(member).read()
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise ValueError(f"{source}: it is no archive that can be read ({error}); give a .tar.gz or a .zip") from error
+        raise ValueError(
+            f"{source}: it is not an archive that can be read ({error}); give a .tar.gz or a .zip"
+        ) from error
     return files
 
 
@@ -86,5 +88,5 @@ def module_files(files, modules, source):
             try:
                 found[name] = data.decode()
             except UnicodeDecodeError as error:
-                raise ValueError(f"{source}: {path} is no text in UTF-8, as a module's files are") from error
+                raise ValueError(f"{source}: {path} is not UTF-8 text; a module's files must be") from error
     return found

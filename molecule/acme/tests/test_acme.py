@@ -324,5 +324,5 @@ def test_what_could_not_be_deployed_is_not_ordered_again(maple, authority):
 def test_more_names_than_one_certificate_takes_are_refused_before_anything_changes():
     domains = [{"domain": f"d{number:02}.test"} for number in range(20)]
     rc, said = play("site", json.dumps({"xmpp_extra_domains": domains}))
-    assert rc != 0 and "certificates_names: its length is 105, and the authority takes 100 for one certificate" in said
+    assert rc != 0 and "certificates_names: its length is 105, and the authority accepts 100 in one certificate" in said
     assert "changed=0" in said

@@ -166,7 +166,7 @@ def test_two_pairs_are_deployed(internet, deploy, tmp_path):
     [
         (2048, TWO, "rsa_chain.pem has an RSA key of 2048 bits. At least 3072 are needed"),
         (0, TWO, "certificates_rsa_source is empty. Name the file of your certificate chain"),
-        (3072, {}, "rsa_chain.pem is the second pair, and certificates_key_types has one kind of key"),
+        (3072, {}, "rsa_chain.pem is a second pair, but certificates_key_types has one kind of key"),
     ],
     ids=["too short", "no second one", "a second one that nobody asked for"],
 )

@@ -40,7 +40,7 @@ CASES = {
     "choice": ({"xmpp_tls_policy": "lax"}, ["xmpp_tls_policy: ", "lax", "strict", "modern"]),
     "a domain twice": (
         {"xmpp_extra_domains": [{"domain": "broccoli.test", "components": {}}]},
-        ["xmpp_domains: ", "'broccoli.test' is there twice, as a domain, a component or a web front"],
+        ["xmpp_domains: ", "'broccoli.test' is used twice, as a domain, a component or a web front"],
     ),
     "a key that is too short": (
         {"bind_secondaries": ["198.51.100.91"], "bind_transfer_secret": "c2hvcnQ="},

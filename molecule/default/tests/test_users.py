@@ -145,7 +145,7 @@ def test_passwords_keep_the_rules_before_anything_changes(site, rosewood, passwo
     ("accounts", "message"),
     [
         ([{"jid": f"new@{DOMAIN}"}], "password: is not set, and the account does not exist yet"),
-        ([{"jid": "new@example.org"}], f"'example.org' is no domain of this Prosody; write an account of {DOMAIN}"),
+        ([{"jid": "new@example.org"}], f"'example.org' is not a domain of this Prosody; write an account of {DOMAIN}"),
         (
             [{"jid": f"admin@{DOMAIN}", "role": "member"}],
             "role: 'member' is not possible, since Prosody's configuration",

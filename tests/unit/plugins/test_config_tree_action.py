@@ -252,9 +252,9 @@ def test_a_template_that_fails_is_named(play):
 WRONG_OPTIONS = [
     ({"files": {"etc/a": {}}}, "files['etc/a']: a path has to be absolute, such as '/etc/example.conf'"),
     ({"src": "no-such"}, "src: 'no-such' does not exist; write the path of a directory"),
-    ({"src": 5}, "src: 5 is no path; write one of a directory"),
+    ({"src": 5}, "src: 5 is not a path; write one of a directory"),
     ({"validate_tree": "true"}, "validate_tree: 'true' has no %s, which stands for what it has to check; add it"),
-    ({"validate_live": []}, "validate_live: [] is no command; write a list of strings, or one string"),
+    ({"validate_live": []}, "validate_live: [] is not a command; write a list of strings, or one string"),
     ({"fils": {}}, "Invalid options for magicbroccoli.xmpp.config_tree: fils"),
 ]
 

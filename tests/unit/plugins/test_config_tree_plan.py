@@ -61,15 +61,15 @@ def test_command(value, words):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("", "validate_tree: '' is no command; write a list of strings, or one string"),
-        ([], "validate_tree: [] is no command; write a list of strings, or one string"),
-        (["a", 1], "validate_tree: ['a', 1] is no command; write a list of strings, or one string"),
-        (["a\0%s"], "validate_tree: ['a\\x00%s'] is no command; write a list of strings, or one string"),
-        (7, "validate_tree: 7 is no command; write a list of strings, or one string"),
-        ({"a": "%s"}, "validate_tree: {'a': '%s'} is no command; write a list of strings, or one string"),
-        (b"x %s", "validate_tree: b'x %s' is no command; write a list of strings, or one string"),
+        ("", "validate_tree: '' is not a command; write a list of strings, or one string"),
+        ([], "validate_tree: [] is not a command; write a list of strings, or one string"),
+        (["a", 1], "validate_tree: ['a', 1] is not a command; write a list of strings, or one string"),
+        (["a\0%s"], "validate_tree: ['a\\x00%s'] is not a command; write a list of strings, or one string"),
+        (7, "validate_tree: 7 is not a command; write a list of strings, or one string"),
+        ({"a": "%s"}, "validate_tree: {'a': '%s'} is not a command; write a list of strings, or one string"),
+        (b"x %s", "validate_tree: b'x %s' is not a command; write a list of strings, or one string"),
         (["", "%s"], "validate_tree: ['', '%s'] has no program; its first word has to be one"),
-        ("a 'b", 'validate_tree: "a \'b" is no command (No closing quotation); close its quotes, or write a list'),
+        ("a 'b", 'validate_tree: "a \'b" is not a command (No closing quotation); close its quotes, or write a list'),
         ("check it", "validate_tree: 'check it' has no %s, which stands for what it has to check; add it"),
     ],
 )
@@ -126,9 +126,9 @@ def test_paths_that_are_none(path, problem):
 
 
 WORDS = "owner, group, mode, state, target, content, validate, secret, conceals, serial"
-STATES = "it is one of file, absent, directory, link"
-ACCOUNT = "is no name or number of an account; write one, such as 'root'"
-TOKEN = "is no token; write one that the text has once, as '@SERIAL@'"
+STATES = "write one of file, absent, directory, link"
+ACCOUNT = "is not a name or number of an account; write one, such as 'root'"
+TOKEN = "is not a token; write one that the text has once, as '@SERIAL@'"
 EXCLUDE = "exclude each other; remove one of them"
 PLACEHOLDER = "which stands for what it has to check; add it"
 
@@ -138,11 +138,11 @@ PLACEHOLDER = "which stands for what it has to check; add it"
     [
         ("0644", "'0644' has to be a dictionary of attributes; an empty one means the defaults"),
         ({}, "there is no template for it; add templates/a.j2, content, or another state"),
-        ({"modes": "0644"}, f"'modes' is no attribute; the attributes are {WORDS}"),
-        ({"state": "touch"}, f"state: 'touch' is none; {STATES}"),
-        ({"state": ["file"]}, f"state: ['file'] is none; {STATES}"),
+        ({"modes": "0644"}, f"'modes' is not an attribute; the attributes are {WORDS}"),
+        ({"state": "touch"}, f"state: 'touch' is not a state; {STATES}"),
+        ({"state": ["file"]}, f"state: ['file'] is not a state; {STATES}"),
         *[
-            ({"mode": mode}, f'mode: {mode!r} is none; write a quoted octal number, such as "0644"')
+            ({"mode": mode}, f'mode: {mode!r} is not a file mode; write a quoted octal number, such as "0644"')
             for mode in (420, "u=rw", "0888", "64", "00644", "", "0644\n", True, ["0644"])
         ],
         ({"owner": "a b"}, f"owner: 'a b' {ACCOUNT}"),
@@ -152,11 +152,11 @@ PLACEHOLDER = "which stands for what it has to check; add it"
         ({"group": "root\n"}, f"group: 'root\\n' {ACCOUNT}"),
         ({"content": 5}, "content has to be a string, and is of the type int; quote or serialise it"),
         ({"content": {"pw": "x"}}, "content has to be a string, and is of the type dict; quote or serialise it"),
-        ({"content": "", "secret": "yes"}, "secret: 'yes' is no boolean; write true or false"),
+        ({"content": "", "secret": "yes"}, "secret: 'yes' is not a boolean; write true or false"),
         *[
             (
                 {"content": "", "conceals": names},
-                f"conceals: {names!r} is no list of variables of a template; write for example ['example_options']",
+                f"conceals: {names!r} is not a list of variables of a template; write for example ['example_options']",
             )
             for names in ("a", ["a b"], [5], ["a"])
         ],
@@ -167,8 +167,8 @@ PLACEHOLDER = "which stands for what it has to check; add it"
         ({"state": "directory", "content": ""}, "content has no meaning for state 'directory'; remove it"),
         ({"state": "directory", "secret": True}, "secret has no meaning for state 'directory'; remove it"),
         ({"state": "link", "mode": "0644"}, "mode has no meaning for state 'link'; remove it"),
-        ({"state": "link"}, "target: None is no path; a link needs what it points to"),
-        ({"state": "link", "target": ""}, "target: '' is no path; a link needs what it points to"),
+        ({"state": "link"}, "target: None is not a path; a link needs what it points to"),
+        ({"state": "link", "target": ""}, "target: '' is not a path; a link needs what it points to"),
     ],
 )
 def test_attributes_that_are_wrong(attributes, problem):

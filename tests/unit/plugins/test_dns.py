@@ -395,8 +395,11 @@ def test_zones_without_xmpp():
         (["example.net"], "extra: number 1: 'example.net' is not a zone; write a dictionary with name, records"),
         ([{"name": "a b"}], "extra: number 1: name: 'a b' is not a domain name"),
         ([{"name": "example.net", "record": []}], "'record' is not a key of a zone; did you mean 'records'?"),
-        ([{"name": "example.net"}] * 2, "extra: number 2: 'example.net' is there twice; put all records into one zone"),
-        ([{"name": "example.org"}], "extra: number 1: 'example.org' is there twice"),
+        (
+            [{"name": "example.net"}] * 2,
+            "extra: number 2: 'example.net' is listed twice; put all records into one zone",
+        ),
+        ([{"name": "example.org"}], "extra: number 1: 'example.org' is listed twice"),
         ([{"name": "example.net", "nameservers": ["ns1"]}], "example.net: nameservers: 'ns1' is not a full host name"),
         ([{"name": "example.net", "hostmaster": "x"}], "example.net: hostmaster: 'x' is not a bare JID"),
         ([{"name": "example.net", "ttl": "1h"}], "example.net: ttl: '1h' is not a TTL"),
@@ -450,7 +453,7 @@ def test_private_addresses_that_are_meant():
 
 
 def test_one_zone_twice():
-    with pytest.raises(AnsibleFilterError, match="dns_zone_files: 'example.org' is there twice; put all records"):
+    with pytest.raises(AnsibleFilterError, match="dns_zone_files: 'example.org' is listed twice; put all records"):
         dns_zone_files([zone(), zone()], "/zones")
 
 
@@ -618,7 +621,7 @@ def test_below_a_delegation_other_servers_know_the_addresses():
         ),
         (
             {"components": {"muc": "example.org"}},
-            "domains: 'example.org' is there twice, as a domain, a component or a web front",
+            "domains: 'example.org' is used twice, as a domain, a component or a web front",
         ),
         ({"components": {"muc": "notexample.org"}}, "components.muc: 'notexample.org' is not inside the zone"),
         ({"components": {"chat": "muc.example.org"}}, "components: 'chat' is not a kind of component"),
@@ -790,7 +793,7 @@ def test_wrong_arguments(changes, message):
             "x SVCB: dohpath: 'dns-query' is not a path; write for example '/dns-query{?dns}'",
         ),
         (record("SVCB", "1 . dohpath=/q{?x}"), "x SVCB: dohpath: '/q{?x}' lacks the variable dns; write for example"),
-        (record("SVCB", "1 . alpn=h2 key1=h3"), "x SVCB: 'key1' is there twice; write each key once (RFC 9460)"),
+        (record("SVCB", "1 . alpn=h2 key1=h3"), "x SVCB: 'key1' is listed twice; write each key once (RFC 9460)"),
         (record("SVCB", "1 . port=https"), "x SVCB: 'https' is not a number from 0 to 65535"),
         (record("SVCB", "1 . alpn"), "x SVCB: alpn: None is not its value; write for example 'alpn=h2'"),
         (record("SVCB", "1 . ipv4hint=2001:db8::1"), "x SVCB: ipv4hint: '2001:db8::1' is not an IPv4 address"),

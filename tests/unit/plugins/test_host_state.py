@@ -274,14 +274,18 @@ STATE_ERROR = "run magicbroccoli.xmpp.host_facts first and give ansible_facts['h
 @pytest.mark.parametrize(
     ("test", "arguments", "message"),
     [
-        (missing_on, ("nginx", host()), "missing_on: 'nginx' is no list of packages; write one, for example ['nginx']"),
-        (missing_on, ([7], host()), "missing_on: 7 is no name of one of the packages; write a string, for example"),
+        (
+            missing_on,
+            ("nginx", host()),
+            "missing_on: 'nginx' is not a list of packages; write one, for example ['nginx']",
+        ),
+        (missing_on, ([7], host()), "missing_on: 7 is not a name of one of the packages; write a string, for example"),
         (missing_on, (["nginx"], None), "missing_on: the host state has no 'packages'; " + STATE_ERROR),
         (missing_on, (["nginx"], {"packages": {}}), "missing_on: the host state has no 'check_mode'; " + STATE_ERROR),
-        (stopped_on, ({"a": 1}, host()), "stopped_on: {'a': 1} is no list of units; write one, for example"),
-        (stopped_on, (["nginx"], host()), "'nginx' is no full unit name; write it with its type, for example"),
+        (stopped_on, ({"a": 1}, host()), "stopped_on: {'a': 1} is not a list of units; write one, for example"),
+        (stopped_on, (["nginx"], host()), "'nginx' is not a full unit name; write it with its type, for example"),
         (stopped_on, (["up.service"], host(), "yes"), "stopped_on: enabled_only: 'yes' is not a boolean"),
-        (running_on, (["nginx"], host()), "running_on: 'nginx' is no full unit name; write it with its type, for"),
+        (running_on, (["nginx"], host()), "running_on: 'nginx' is not a full unit name; write it with its type, for"),
         (stopped_on, (["up.service"], {}), "stopped_on: the host state has no 'units'; " + STATE_ERROR),
     ],
 )

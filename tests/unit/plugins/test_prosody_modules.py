@@ -80,7 +80,7 @@ def test_links_and_paths_that_lead_out_are_not_taken():
             "one",
             "x: it has mod_one.lua more than once: modules-1/mod_one/mod_one.lua, ",
         ),
-        (FILES | {"modules-1/mod_one/a.so": b"\xff\xfe"}, "one", "x: modules-1/mod_one/a.so is no text in UTF-8"),
+        (FILES | {"modules-1/mod_one/a.so": b"\xff\xfe"}, "one", "x: modules-1/mod_one/a.so is not UTF-8 text"),
     ],
 )
 def test_what_is_refused(files, module, message):
@@ -90,7 +90,7 @@ def test_what_is_refused(files, module, message):
 
 @pytest.mark.parametrize("data", [b"", b"not an archive", tar(FILES)[:60]])
 def test_what_is_no_archive(data):
-    with pytest.raises(ValueError, match="x: it is no archive"):
+    with pytest.raises(ValueError, match="x: it is not an archive"):
         pure.unpacked(data, "x")
 
 

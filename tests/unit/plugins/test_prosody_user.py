@@ -184,7 +184,7 @@ def test_an_account_is_asked_for(tmp_path):
         (says("Result: what"), "Prosody's shell does not answer as expected: Result: what"),
         (
             says('Result: {"hosts": ["example.net", "example.com"]}'),
-            "jid: 'juliet@example.org': 'example.org' is no domain of this Prosody; write an account of example.net or example.com",
+            "jid: 'juliet@example.org': 'example.org' is not a domain of this Prosody; write an account of example.net or example.com",
         ),
         (
             says('Result: {"step": "create", "problem": "disk full"}'),

@@ -236,7 +236,7 @@ def test_assignments_load():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["a"], "to_lua_assignments: value: list is no dictionary; write option names with their values"),
+        (["a"], "to_lua_assignments: value: list is not a dictionary; write option names with their values"),
         ({"a-b": 1}, "value['a-b']: 'a-b' is not a Lua name; write letters, digits and underscores"),
         ({"end": 1}, "'end' is not a Lua name"),
         ({"a = 1; os": 1}, "'a = 1; os' is not a Lua name"),

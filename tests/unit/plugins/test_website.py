@@ -57,7 +57,7 @@ def test_what_else_is_published_and_asked_for():
             "web: 'Example.org' is not a domain name: 'E' is not lower",
         ),
         ([{"domain": "example.org", "web": "a.org;}"}], {}, "web: 'a.org;}' is not a domain name: ';' is not allowed"),
-        ([{"domain": "a.org", "web": "x.org"}, {"domain": "b.org", "web": "x.org"}], {}, "'x.org' is there twice"),
+        ([{"domain": "a.org", "web": "x.org"}, {"domain": "b.org", "web": "x.org"}], {}, "'x.org' is used twice"),
         ([{"domain": "example.org"}], "yes", "provider: 'yes' is not a dictionary"),
     ],
 )
