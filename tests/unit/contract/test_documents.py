@@ -1,0 +1,43 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pages in Markdown: every link within the project leads to something, and every decision is listed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parents[3]
+PAGES = sorted(page for folder in ("*.md", "docs/**/*.md", "roles/*/README.md") for page in TOP.glob(folder))
+
+
+def anchors(page: Path) -> set[str]:
+    """Anchors of a page's headings, as Git forges make them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TOP)))
+def test_links_lead_to_something(page):
+    wrong = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        path, _hash, anchor = link.partition("#")
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            wrong.append(link)
+    assert wrong == []
+
+
+def test_every_decision_is_listed_and_has_its_parts():
+    folder = TOP / "docs" / "decisions"
+    listed = set(re.findall(r"^\| \[[^\]]+\]\(([^)]+)\)", (folder / "README.md").read_text(), re.M))
+    pages = {page.name for page in folder.glob("*.md")} - {"README.md"}
+    print(f"{len(pages)} decisions")
+    assert listed == pages
+    for name in pages:
+        assert re.findall(r"^## (.+)$", (folder / name).read_text(), re.M) == ["Context", "Decision", "Consequences"]
