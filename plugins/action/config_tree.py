@@ -7,6 +7,8 @@
 from __future__ import annotations
 
 import os
+import pathlib
+from collections.abc import Mapping
 
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
@@ -23,15 +25,18 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.config_tree imp
     masked,
     plan,
 )
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.host_package import entries as package_entries
 
 MODULE = "magicbroccoli.xmpp.config_tree"
 VAULT = b"$ANSIBLE_VAULT;"
+# The package of the programs on a host, which is of the collection and not of one role.
+PACKAGE = pathlib.Path(__file__).parents[1] / "module_utils" / "host"
 
 
 class ActionModule(ActionBase):
     """Renders a directory of templates and has the module put all of it in place."""
 
-    _VALID_ARGS = frozenset(("src", "files", "validate_tree", "validate_live"))
+    _VALID_ARGS = frozenset(("src", "files", "programs", "validate_tree", "validate_live"))
     _supports_check_mode = True
 
     def run(self, tmp=None, task_vars=None):
@@ -41,7 +46,7 @@ class ActionModule(ActionBase):
         try:
             src = self._source(args.get("src"))
             sources = destinations(self._walk(src))
-            entries = plan({} if args.get("files") is None else args["files"], sources)
+            entries = plan(self._files(args), sources)
             payload = {
                 "files": entries,
                 "validate_tree": command(args.get("validate_tree"), "validate_tree", placeholder=True),
@@ -54,6 +59,18 @@ class ActionModule(ActionBase):
         if not entries:
             return {"changed": False, "paths": [], "skipped_validators": []}
         return self._execute_module(module_name=MODULE, module_args={"_payload": pack(payload)}, task_vars=task_vars)
+
+    @staticmethod
+    def _files(args):
+        """The table of files, with those of the programs that are asked for."""
+        files = {} if args.get("files") is None else args["files"]
+        if not args.get("programs"):
+            return files
+        sources = {str(path.relative_to(PACKAGE)): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+        added = package_entries(sources, args["programs"])
+        if isinstance(files, Mapping) and (twice := sorted(set(files) & set(added))):
+            raise ValueError(f"files[{twice[0]!r}]: programs has it already; remove it here")
+        return {**added, **files} if isinstance(files, Mapping) else files
 
     def _source(self, src):
         """The directory of templates, or None when the role has none."""

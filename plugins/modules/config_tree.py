@@ -95,6 +95,13 @@ options:
         when the run fails.
     type: dict
     default: {}
+  programs:
+    description:
+      - Programs of the collection that the role needs in C(/usr/local/sbin), as name to the room of the package
+        C(plugins/module_utils/host) whose C(main.py) it calls, for example C({xmpp-status: status}).
+      - The package is installed whole as C(/usr/local/lib/xmpp/xmpp_host), in the same transaction as the role's files.
+    type: dict
+    default: {}
   validate_tree:
     description:
       - A command that has to exit with 0 for the new configuration as a whole, for a program that can be told where

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -258,3 +259,61 @@ def test_what_a_diff_conceals_no_message_shows():
     assert len(names) >= 3
     shown = [name for name, options in names.items() if not is_secret(options[name])]
     assert shown == ["prosody_registration_questions"]
+
+
+HOST = TOP / "plugins" / "module_utils" / "host"
+GROUND = {path.stem for path in HOST.glob("*.py")} - {"__init__"}
+
+
+def imports_of(path: Path) -> set[tuple[str, ...]]:
+    """What a file of the package imports of the package, as parts of a path below it."""
+    here, found = path.relative_to(HOST).parts[:-1], set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = (*here[: len(here) - node.level + 1], *(node.module.split(".") if node.module else ()))
+            for alias in node.names:
+                whole = (*base, alias.name)
+                is_file = (HOST.joinpath(*whole).with_suffix(".py")).exists()
+                found.add(whole if is_file else base)
+    return found
+
+
+def circle(arrows: dict) -> list | None:
+    """A way along arrows that comes back to where it began, or nothing."""
+    done: set = set()
+
+    def walk(place, way):
+        if place in way:
+            return [*way[way.index(place) :], place]
+        if place in done:
+            return None
+        for following in sorted(arrows.get(place, ())):
+            if found := walk(following, [*way, place]):
+                return found
+        done.add(place)
+        return None
+
+    return next((found for place in sorted(arrows) if (found := walk(place, []))), None)
+
+
+def test_the_package_on_the_host_imports_one_way():
+    """The ground floor imports no room, a room no other one, nothing of Ansible, and nothing goes round in a circle."""
+    arrows = {path.relative_to(HOST).with_suffix("").parts: imports_of(path) for path in HOST.rglob("*.py")}
+    wrong = []
+    for place, targets in arrows.items():
+        for target in targets:
+            room = target[0] if len(target) > 1 or target[0] not in GROUND else None
+            if room and (len(place) == 1 or place[0] != room):
+                wrong.append(f"{'/'.join(place)} imports {'/'.join(target)}")
+    for path in HOST.rglob("*.py"):
+        if re.search(r"^\s*(from|import) ansible", path.read_text(), re.M):
+            wrong.append(f"{path.relative_to(HOST)} imports Ansible")
+    print(f"{len(arrows)} files, {sum(map(len, arrows.values()))} imports")
+    assert wrong == [] and circle(arrows) is None
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "b", "c", "a"]
+
+
+def test_no_file_of_the_package_is_too_long():
+    lengths = {str(path.relative_to(HOST)): len(path.read_text().splitlines()) for path in HOST.rglob("*.py")}
+    print(sorted(lengths.items(), key=lambda item: -item[1])[:5])
+    assert {name: number for name, number in lengths.items() if number > 400} == {}

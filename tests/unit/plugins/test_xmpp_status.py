@@ -1,22 +1,21 @@
 # Copyright (c) magicbroccoli contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The self-test of a host, loaded from where the role keeps it: what it makes of what programs and peers answer."""
+"""The self-test of a host: what it makes of what programs and peers answer."""
 
+import datetime
 import fcntl
 import json
 import os
 import socket
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from programs import load_program
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host import alarm, dns, files, tls, words, x509
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.status import checks, local, main, network, states
 
-PROGRAM = Path(__file__).parents[3] / "roles/status/templates/usr/local/sbin/xmpp-status"
 MOUNTS = "22 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n30 22 8:2 / /var rw,relatime - ext4 /dev/sda2 rw\n"
 CONFIG = {
     **{"host": "a.test", "address": "127.0.0.1", "dns_server": "127.0.0.1", "verify": False, "ca": "", "updates": ""},
@@ -25,53 +24,74 @@ CONFIG = {
 }
 
 
-@pytest.fixture
-def program(tmp_path, monkeypatch):
-    module = load_program(PROGRAM)
-    for name in ("CONFIG", "STATE", "MEMORY", "ALARM", "HOOKS", "MOUNTS"):
+@pytest.fixture(autouse=True)
+def host(tmp_path, monkeypatch):
+    """Places of files are below a folder of the test's."""
+    places = [
+        (main, "CONFIG"),
+        (states, "STATE"),
+        (states, "MEMORY"),
+        (alarm, "PROGRAM"),
+        (local, "HOOKS"),
+        (local, "MOUNTS"),
+    ]
+    for module, name in places:
         monkeypatch.setattr(module, name, str(tmp_path / name))
-    Path(module.MOUNTS).write_text(MOUNTS)
-    return module
+    Path(local.MOUNTS).write_text(MOUNTS)
 
 
-def outcome(program, check, argument, **config):
+def outcome(check, *arguments):
     """Level and words of one check."""
     try:
-        return "ok", check({**CONFIG, **config}, argument)
-    except program.Doubtful as error:
+        return "ok", check(*arguments)
+    except checks.Doubtful as error:
         return "warns", str(error)
-    except program.Wrong as error:
+    except checks.Wrong as error:
         return "fails", str(error)
 
 
-def answers(program, monkeypatch, text):
-    monkeypatch.setattr(program, "run", lambda *_command: text)
+def findings(*failing):
+    """Checks a, b and c, of which some fail."""
+    return [
+        checks.Finding(name, "fails" if name in failing else "ok", "it is", "x" if name in failing else "")
+        for name in "abc"
+    ]
 
 
-def dig(days, status="NOERROR", signed=True):
-    end = time.strftime("%Y%m%d%H%M%S", time.gmtime(time.time() + days * 86400))
-    name = "_xmpp-client._tcp.a.test. 3600 IN"
-    lines = [f";; ->>HEADER<<- opcode: QUERY, status: {status}, id: 1", f"{name} SRV 0 5 5222 h.a.test."]
-    lines += [f"{name} RRSIG SRV 13 4 3600 {end} 20260101000000 1 a.test. c2ln"] if signed else []
-    return "\n".join(lines)
+def answers(monkeypatch, text):
+    monkeypatch.setattr(local, "run", lambda *_command, **_options: text)
+
+
+def answer(days, status="NOERROR", signed=True):
+    until = int(time.time() + days * 86400) if signed else None
+    return dns.Answer(status, [(3600, "0 5 5222 h.a.test.")] if status == "NOERROR" else [], until)
 
 
 @pytest.mark.parametrize(
-    ("text", "level", "said"),
+    ("given", "level", "said"),
     [
-        (dig(14), "ok", "answers, signed for 14 days"),
-        (dig(0.5), "warns", "its signatures expire in 12 hours, and are not renewed"),
-        (dig(-1), "fails", "its signatures have been expired since "),
-        (dig(14, signed=False), "fails", "its records are not signed"),
-        (dig(14, status="SERVFAIL"), "fails", "_xmpp-client._tcp.a.test SRV: SERVFAIL, and no record"),
-        (";; status: NOERROR, id: 1", "fails", "_xmpp-client._tcp.a.test SRV: NOERROR, and no record"),
-        ("", "fails", "_xmpp-client._tcp.a.test SRV: no answer, and no record"),
+        (answer(14), "ok", "answers, signed for 14 days"),
+        (answer(0.5), "warns", "its signatures expire in 12 hours, and are not renewed"),
+        (answer(-1), "fails", "its signatures have been expired since "),
+        (answer(14, signed=False), "fails", "its records are not signed"),
+        (answer(14, status="NXDOMAIN"), "fails", "_xmpp-client._tcp.a.test SRV: NXDOMAIN, and no record"),
+        (dns.Answer("NOERROR", []), "fails", "_xmpp-client._tcp.a.test SRV: NOERROR, and no record"),
+        (dns.DnsError("127.0.0.1 does not tell"), "fails", "_xmpp-client._tcp.a.test SRV: 127.0.0.1 does not tell"),
     ],
 )
-def test_zones(program, monkeypatch, text, level, said):
-    answers(program, monkeypatch, text)
-    found = outcome(program, program.check_zone, "a.test")
+def test_zones(monkeypatch, given, level, said):
+    asked = []
+
+    def ask(*words, **options):
+        asked.append((words, options))
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+    monkeypatch.setattr(dns, "ask", ask)
+    found = outcome(local.check_zone, CONFIG, "a.test")
     assert found[0] == level and found[1].startswith(said)
+    assert asked[0][0] == ("127.0.0.1", "_xmpp-client._tcp.a.test", "SRV") and not asked[0][1]["recurse"]
 
 
 @pytest.mark.parametrize(
@@ -87,9 +107,9 @@ def test_zones(program, monkeypatch, text, level, said):
         ("", "fails", "it is None"),
     ],
 )
-def test_units(program, monkeypatch, text, level, said):
-    answers(program, monkeypatch, text)
-    assert outcome(program, program.check_unit, "a.service") == (level, said)
+def test_units(monkeypatch, text, level, said):
+    answers(monkeypatch, text)
+    assert outcome(local.check_unit, "a.service") == (level, said)
 
 
 @pytest.mark.parametrize("days", [90, 64, 45, 6, 1])
@@ -105,13 +125,12 @@ def test_units(program, monkeypatch, text, level, said):
         (103, "fails", "it is not valid before "),
     ],
 )
-def test_certificates(program, monkeypatch, days, left, level, said):
+def test_certificates(monkeypatch, days, left, level, said):
     """By their own lives."""
-    end = time.time() + days * 86400 * left / 100
-    dates = {"notBefore": end - days * 86400, "notAfter": end}
-    lines = [time.strftime(f"{name}=%Y-%m-%d %H:%M:%SZ", time.gmtime(moment)) for name, moment in dates.items()]
-    answers(program, monkeypatch, "\n".join(lines) + "\n")
-    found = outcome(program, program.check_certificate, "/c.pem")
+    end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days * left / 100)
+    certificate = x509.Certificate(end - datetime.timedelta(days=days), end, frozenset(["a.test"]), "", "")
+    monkeypatch.setattr(x509, "look", lambda _text: certificate)
+    found = outcome(local.check_certificate, CONFIG, "/c.pem")
     print(f"{days} days, {left} % left: {found}")
     assert found[0] == level and found[1].startswith(said)
 
@@ -124,50 +143,49 @@ def test_certificates(program, monkeypatch, days, left, level, said):
         (4, 60, "fails", "4 % of its space are free"),
     ],
 )
-def test_disks(program, monkeypatch, free, inodes, level, said):
+def test_disks(monkeypatch, free, inodes, level, said):
     shape = [1, 1, 100, free, free, 100, inodes, inodes, 0, 255]
-    monkeypatch.setattr(program.os, "statvfs", lambda _path: os.statvfs_result(shape))
-    assert outcome(program, program.check_disk, "/") == (level, said)
+    monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result(shape))
+    assert outcome(local.check_disk, CONFIG, "/") == (level, said)
     # After an error of the disk, the kernel does so.
-    Path(program.MOUNTS).write_text(MOUNTS.replace("/dev/sda2 rw", "/dev/sda2 ro"))
-    assert outcome(program, program.check_disk, "/") == (level, said)
-    assert outcome(program, program.check_disk, "/var") == outcome(program, program.check_disk, "/var/lib")
-    assert outcome(program, program.check_disk, "/var")[1].startswith("it can only be read")
+    Path(local.MOUNTS).write_text(MOUNTS.replace("/dev/sda2 rw", "/dev/sda2 ro"))
+    assert outcome(local.check_disk, CONFIG, "/") == (level, said)
+    assert outcome(local.check_disk, CONFIG, "/var") == outcome(local.check_disk, CONFIG, "/var/lib")
+    assert outcome(local.check_disk, CONFIG, "/var")[1].startswith("it can only be read")
 
 
-def test_checks_of_other_roles(program, monkeypatch):
-    monkeypatch.setattr(program, "check_failed", lambda *_given: "none has failed")
-    Path(program.HOOKS).mkdir()
+def test_checks_of_other_roles(monkeypatch):
+    monkeypatch.setattr(local, "check_failed", lambda: "none has failed")
+    Path(local.HOOKS).mkdir()
     for name, text in {
         "clock": "echo 'by plain NTP'; echo 'chronyc sources'; exit 1",
         "audit": "echo off; echo 'auditctl -s'; exit 2",
         "mounts": "echo 'as they should be'; echo findmnt",
         "broken": "echo no such thing >&2; exit 127",
     }.items():
-        path = Path(program.HOOKS, name)
+        path = Path(local.HOOKS, name)
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
-    Path(program.HOOKS, "notes").write_text("no program")
-    found = {item["subject"]: (item["level"], item["text"], item["do"]) for item in program.look(CONFIG, False)}
+    Path(local.HOOKS, "notes").write_text("no program")
+    found = {item.subject: (item.level, item.text, item.do) for item in main.look(CONFIG, False)}
     assert found == {
         "units": ("ok", "none has failed", ""),
         "audit": ("fails", "off", "auditctl -s"),
-        "broken": ("fails", "no such thing", f"{program.HOOKS}/broken"),
+        "broken": ("fails", "no such thing", f"{local.HOOKS}/broken"),
         "clock": ("warns", "by plain NTP", "chronyc sources"),
         "mounts": ("ok", "as they should be", ""),
     }
 
 
-def test_ports_are_asked_by_both_families(program):
+def test_ports_are_asked_by_both_families(monkeypatch):
     given = {**CONFIG, "ports": [{"port": 443, "name": "a.test"}], "stun": [3478], "address6": "2001:db8::1"}
-    asked = [(subject, argument) for subject, _check, argument, _do in program.plan(given, True)]
-    assert asked == [
-        ("port 443", {"port": 443, "name": "a.test", "address": "127.0.0.1"}),
-        ("STUN, port 3478", ("127.0.0.1", 3478)),
-        ("port 443 by IPv6", {"port": 443, "name": "a.test", "address": "2001:db8::1"}),
-        ("STUN, port 3478 by IPv6", ("2001:db8::1", 3478)),
-    ]
-    assert len(list(program.plan({**given, "address6": ""}, True))) == 2
+    asked = []
+    monkeypatch.setattr(network, "check_port", lambda _config, port, address: asked.append((port["port"], address)))
+    monkeypatch.setattr(network, "check_stun", lambda address, port: asked.append((port, address)))
+    subjects = [finding.subject for finding in main.look(given, True)]
+    assert subjects == ["port 443", "STUN, port 3478", "port 443 by IPv6", "STUN, port 3478 by IPv6"]
+    assert asked == [(443, "127.0.0.1"), (3478, "127.0.0.1"), (443, "2001:db8::1"), (3478, "2001:db8::1")]
+    assert len(main.plan({**given, "address6": ""}, True)) == 2
 
 
 @pytest.mark.parametrize(
@@ -181,49 +199,48 @@ def test_ports_are_asked_by_both_families(program):
         (4, 40, "ok", "50 % of its space are free"),
     ],
 )
-def test_a_disk_that_fills_is_told_of_long_before(program, monkeypatch, hours, before, level, said):
+def test_a_disk_that_fills_is_told_of_long_before(monkeypatch, hours, before, level, said):
     shape = [1, 1, 100, before, before, 100, 60, 60, 0, 255]
-    monkeypatch.setattr(program.os, "statvfs", lambda _path: os.statvfs_result(shape))
+    monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result(shape))
     now = time.time()
-    program.record([], now - hours * 3600 - 86400, ["/"])
-    program.record([], now - hours * 3600, ["/"])
+    states.record([], now - hours * 3600 - 86400, ["/"])
+    states.record([], now - hours * 3600, ["/"])
     shape[3] = shape[4] = 50
-    assert outcome(program, program.check_disk, "/") == (level, said)
+    assert outcome(local.check_disk, CONFIG, "/") == (level, said)
 
 
-def test_states(program, tmp_path):
+def test_states(monkeypatch, tmp_path):
     path = tmp_path / "state.json"
     state = {"name": "backup", "path": str(path), "key": "last_success", "hours": 50, "do": "x"}
     # A backup that nobody has set up is not missed.
-    assert [
-        item["subject"] for item in program.look({**CONFIG, "states": [state]}, False) if "backup" in item["subject"]
-    ] == []
+    monkeypatch.setattr(local, "check_failed", lambda: "none has failed")
+    assert [item.subject for item in main.look({**CONFIG, "states": [state]}, False)] == ["units"]
     for content, level, said in [
         ({"last_success": time.time() - 7200}, "ok", "2 hours ago"),
         ({"last_success": time.time() - 72 * 3600}, "fails", "the last success was 3 days ago"),
         ({"last_success": None}, "warns", "no last_success yet"),
     ]:
         path.write_text(json.dumps(content))
-        assert outcome(program, program.check_state, state) == (level, said)
+        assert outcome(states.check_state, state) == (level, said)
     path.write_text("{")
-    assert outcome(program, program.check_state, state)[0] == "fails"
+    assert outcome(states.check_state, state)[0] == "fails"
 
 
-def test_a_run_that_was_killed(program, tmp_path):
+def test_a_run_that_was_killed(tmp_path):
     path, lock = tmp_path / "state.json", tmp_path / "lock"
     state = {"name": "backup", "path": str(path), "key": "last_success", "hours": 50, "do": "x", "lock": str(lock)}
     path.write_text(json.dumps({"last_success": time.time() - 7200, "begun": time.time() - 3600}))
     killed = ("fails", "the run that began 60 minutes ago was killed, or the machine went down")
-    assert outcome(program, program.check_state, state) == killed
+    assert outcome(states.check_state, state) == killed
     with lock.open("w") as stream:
-        assert outcome(program, program.check_state, state) == killed
+        assert outcome(states.check_state, state) == killed
         fcntl.flock(stream, fcntl.LOCK_EX)
-        assert outcome(program, program.check_state, state) == ("ok", "2 hours ago")
+        assert outcome(states.check_state, state) == ("ok", "2 hours ago")
     path.write_text(json.dumps({"last_success": time.time() - 7200, "begun": None}))
-    assert outcome(program, program.check_state, state) == ("ok", "2 hours ago")
+    assert outcome(states.check_state, state) == ("ok", "2 hours ago")
 
 
-def test_updates(program, tmp_path):
+def test_updates(tmp_path):
     path = tmp_path / "state.json"
     good = {"problems": {}, "upgrade": None, "restarts": [], "reboot": None, "refreshed": time.time() - 7200}
     for change, level, said in [
@@ -236,11 +253,11 @@ def test_updates(program, tmp_path):
         ({"problems": {"upgrade": "it ended with 1:\nfor a reason"}}, "fails", "it ended with 1:"),
     ]:
         path.write_text(json.dumps({**good, **change}))
-        found = outcome(program, program.check_updates, str(path))
+        found = outcome(states.check_updates, str(path))
         assert found[0] == level and found[1].startswith(said)
     os.utime(path, (time.time() - 3 * 3600, time.time() - 3 * 3600))
-    assert outcome(program, program.check_updates, str(path)) == ("fails", "it last ran 3 hours ago")
-    assert outcome(program, program.check_updates, str(tmp_path / "none")) == ("warns", "it has not run yet")
+    assert outcome(states.check_updates, str(path)) == ("fails", "it last ran 3 hours ago")
+    assert outcome(states.check_updates, str(tmp_path / "none")) == ("warns", "it has not run yet")
 
 
 @pytest.mark.parametrize(
@@ -258,7 +275,7 @@ def test_updates(program, tmp_path):
         (None, "it hangs up before TLS"),
     ],
 )
-def test_login_ports_insist_on_encryption(program, features, said):
+def test_login_ports_insist_on_encryption(features, said):
     ours, theirs = socket.socketpair()
 
     def peer():
@@ -274,22 +291,22 @@ def test_login_ports_insist_on_encryption(program, features, said):
     thread.start()
     try:
         if said is None:
-            program.start_tls(ours, "a.test", "jabber:client")
+            tls.start_tls(ours, "a.test", "jabber:client")
         else:
-            with pytest.raises(program.Wrong, match=said):
-                program.start_tls(ours, "a.test", "jabber:client")
+            with pytest.raises(tls.TlsError, match=said):
+                tls.start_tls(ours, "a.test", "jabber:client")
     finally:
         ours.close()
         thread.join()
         theirs.close()
 
 
-def test_a_stream_is_for_the_domain_as_xmpp_knows_it(program):
+def test_a_stream_is_for_the_domain_as_xmpp_knows_it():
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(b"<stream:features></stream:features>")
-        with pytest.raises(program.Wrong):
-            program.start_tls(ours, "xn--bcher-kva.test", "jabber:client")
+        with pytest.raises(tls.TlsError):
+            tls.start_tls(ours, "xn--bcher-kva.test", "jabber:client")
         assert "to='bücher.test'" in theirs.recv(4096).decode()
 
 
@@ -297,27 +314,26 @@ def test_a_stream_is_for_the_domain_as_xmpp_knows_it(program):
     ("seconds", "said"),
     [(0, "0 seconds"), (1, "1 second"), (119, "119 seconds"), (120, "2 minutes"), (7200, "2 hours"), (3e6, "35 days")],
 )
-def test_spans_of_time(program, seconds, said):
-    assert program.age(seconds) == said
+def test_spans_of_time(seconds, said):
+    assert words.age(seconds) == said
 
 
-def test_numbers_agree_with_their_nouns(program):
-    assert [program.count(n, "service", "wait") for n in (0, 1, 2)] == [
+def test_numbers_agree_with_their_nouns():
+    assert [words.count(n, "service", "wait") for n in (0, 1, 2)] == [
         "0 services wait",
         "1 service waits",
         "2 services wait",
     ]
 
 
-def test_a_check_that_breaks_is_a_failure_and_stops_no_other(program, monkeypatch, capsys):
-    monkeypatch.setattr(program, "check_disk", lambda *_given: 1 / 0)
-    monkeypatch.setattr(program, "check_failed", lambda *_given: "none has failed")
-    monkeypatch.setattr(program, "check_command", lambda _config, command: command["name"])
-    Path(program.CONFIG).write_text(
+def test_a_check_that_breaks_is_a_failure_and_stops_no_other(monkeypatch, capsys):
+    monkeypatch.setattr(local, "check_disk", lambda *_given: 1 / 0)
+    monkeypatch.setattr(local, "check_failed", lambda: "none has failed")
+    monkeypatch.setattr(local, "check_command", lambda _argv: "as they should be")
+    Path(main.CONFIG).write_text(
         json.dumps({**CONFIG, "disks": ["/"], "commands": [{"name": "modules", "argv": ["true"]}]})
     )
-    monkeypatch.setattr(sys, "argv", ["xmpp-status"])
-    assert program.main() == 2
+    assert main.main([]) == 2
     lines = capsys.readouterr().out.splitlines()
     print(*lines, sep="\n")
     assert lines[0].startswith("a.test: failures: 1 of 3 checks; warnings: 0. 20")
@@ -326,25 +342,13 @@ def test_a_check_that_breaks_is_a_failure_and_stops_no_other(program, monkeypatc
     assert lines[2].strip().startswith("type: du -xh") and len(lines) == 5
 
 
-def test_tells_of_each_failure_and_when_it_is_over(program, monkeypatch):
+def test_tells_of_each_failure_and_when_it_is_over(monkeypatch):
     told = []
-
-    def run(command, **options):
-        told.append((" ".join(command[1:]), options["input"]))
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr(program.subprocess, "run", run)
-    Path(program.ALARM).touch()
-
-    def found(*failing):
-        return [
-            {"subject": name, "level": "fails" if name in failing else "ok", "text": "it is", "do": "x"}
-            for name in "abc"
-        ]
-
-    program.record(found("a", "b"), 1)
-    program.record(found("b"), 2)
-    program.record(found(), 3)
+    monkeypatch.setattr(alarm, "run", lambda command, stdin: told.append((" ".join(command[1:]), stdin)))
+    Path(alarm.PROGRAM).touch()
+    states.record(findings("a", "b"), 1)
+    states.record(findings("b"), 2)
+    states.record(findings(), 3)
     print(*told, sep="\n")
     assert told == [
         ("status: a", "it is\nWhat to type: x\n"),
@@ -353,46 +357,42 @@ def test_tells_of_each_failure_and_when_it_is_over(program, monkeypatch):
         ("--over status: a", ""),
         ("--over status: b", ""),
     ]
-    state = json.loads(Path(program.STATE).read_text())
-    assert state["ok"] and state["time"] == 3 and Path(program.STATE).stat().st_mode & 0o777 == 0o644
+    state = json.loads(Path(states.STATE).read_text())
+    assert state["ok"] and state["time"] == 3 and Path(states.STATE).stat().st_mode & 0o777 == 0o644
+    assert state["checks"][0] == {"subject": "a", "level": "ok", "text": "it is", "do": ""}
 
 
-def test_a_disk_that_takes_nothing_silences_nobody(program, monkeypatch):
+def test_a_disk_that_takes_nothing_silences_nobody(monkeypatch):
     """What fails is told, and what no longer does; that nothing can be noted, too; and it is over when it can."""
     said = []
-    monkeypatch.setattr(program, "alarm", lambda words, text="": said.append(" ".join(words)))
-    Path(program.STATE).write_text(json.dumps({"failing": ["a"]}))
-    real, full = program.replace, True
+    monkeypatch.setattr(alarm, "_tell", lambda words, text: said.append(" ".join(words)))
+    Path(states.STATE).write_text(json.dumps({"failing": ["a"]}))
+    real, full = files.write_json, True
 
-    def replace(path, state):
-        if full and path == program.STATE:
+    def write_json(path, state, **options):
+        if full and path == states.STATE:
             raise OSError(28, "No space left on device")
-        real(path, state)
+        real(path, state, **options)
 
-    monkeypatch.setattr(program, "replace", replace)
+    monkeypatch.setattr(files, "write_json", write_json)
 
     def run(*failing):
         said.clear()
-        found = [
-            {"subject": name, "level": "fails" if name in failing else "ok", "text": "it is", "do": "x"}
-            for name in "abc"
-        ]
-        found = program.record(found, 1)
-        return [item["text"] for item in found if item["subject"] == "notes of this test"], list(said)
+        found = states.record(findings(*failing), 1)
+        return [item.text for item in found if item.subject == "notes of this test"], list(said)
 
     note = "status: notes of this test"
-    assert run("b") == ([f"{program.STATE}: No space left on device"], ["status: b", note, "--over status: a"])
+    assert run("b") == ([f"{states.STATE}: No space left on device"], ["status: b", note, "--over status: a"])
     # By the memory, since the disk has nothing of it.
     assert run("c")[1] == ["status: c", note, "--over status: a", "--over status: b"]
     full = False
     assert run("c") == ([], ["status: c", "--over status: a", f"--over {note}"])
-    assert json.loads(Path(program.STATE).read_text())["failing"] == ["c"] and not Path(program.MEMORY).exists()
+    assert json.loads(Path(states.STATE).read_text())["failing"] == ["c"] and not Path(states.MEMORY).exists()
 
 
 @pytest.mark.parametrize("text", [None, "{"])
-def test_without_configuration_it_fails(program, monkeypatch, capsys, text):
+def test_without_configuration_it_fails(capsys, text):
     if text is not None:
-        Path(program.CONFIG).write_text(text)
-    monkeypatch.setattr(sys, "argv", ["xmpp-status"])
-    assert program.main() == 2
+        Path(main.CONFIG).write_text(text)
+    assert main.main([]) == 2
     assert "run the playbook, which writes it" in capsys.readouterr().err

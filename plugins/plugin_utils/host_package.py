@@ -1,0 +1,55 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where the package plugins/module_utils/host is on a host, and the programs that call it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+FOLDER = "/usr/local/lib/xmpp"
+PACKAGE = "xmpp_host"
+SBIN = "/usr/local/sbin"
+
+# -I: neither the environment nor the current folder decides what is imported. No bytecode: programs with a sandbox could
+# not write it, and it would outlive the files that it is of.
+STUB = """\
+#!/usr/bin/python3 -I
+# Calls {folder}/{package}/{room}/main.py, where its documentation is.
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, "{folder}")
+
+from {package}.{room}.main import main
+
+sys.exit(main())
+"""
+
+
+def entries(sources: Mapping[str, str], programs: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return entries of config_tree for the whole package and for programs.
+
+    `sources` are the texts of the package's files by their paths below its folder, `programs` the names of programs in
+    /usr/local/sbin and the rooms whose main.py they call. The package is always whole, so that no program ever meets half
+    of another version. Raises ValueError.
+    """
+    if not isinstance(programs, Mapping):
+        raise ValueError(
+            f"programs: {programs!r} has to be a dictionary of names and rooms, as {{xmpp-status: status}}"
+        )
+    rooms = sorted({path.partition("/")[0] for path in sources if path.endswith("/main.py")})
+    for name, room in programs.items():
+        if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+            raise ValueError(f"programs: {name!r} is no name of a program; write one as xmpp-status")
+        if room not in rooms:
+            raise ValueError(f"programs: {name}: {room!r} is no room of the package; write one of {', '.join(rooms)}")
+    if not programs:
+        return {}
+    found = {f"{FOLDER}/{PACKAGE}/{path}": {"content": text} for path, text in sources.items()}
+    for name, room in programs.items():
+        text = STUB.format(folder=FOLDER, package=PACKAGE, room=room)
+        found[f"{SBIN}/{name}"] = {"content": text, "mode": "0755"}
+    return found
