@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import dns_cata
 DOCUMENTATION = r"""
 name: dns_catalog
 short_description: Make the catalog of zones for secondary name servers
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

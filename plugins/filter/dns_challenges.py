@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import acme
 DOCUMENTATION = r"""
 name: dns_challenges
 short_description: Delegate the names of ACME's DNS challenge
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import names
 DOCUMENTATION = r"""
 name: dns_name
 short_description: Tell the name by which DNS knows an XMPP domain
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import dns_reco
 DOCUMENTATION = r"""
 name: dns_records
 short_description: List the records of zones, to type them in elsewhere and to look for them
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

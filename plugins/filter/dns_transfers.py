@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import dns_tran
 DOCUMENTATION = r"""
 name: dns_transfers
 short_description: Write the items of BIND's statements for zone transfers
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import dns
 DOCUMENTATION = r"""
 name: dns_zone_file
 short_description: Write a DNS zone as a zone file
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import names
 DOCUMENTATION = r"""
 name: domains
 short_description: Tell the XMPP domains of a site with all that belongs to them
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import munin
 DOCUMENTATION = r"""
 name: munin_links
 short_description: Turn names of munin's plugins into links
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

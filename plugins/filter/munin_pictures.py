@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import munin
 DOCUMENTATION = r"""
 name: munin_pictures
 short_description: Give pictures of graphs stable addresses
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

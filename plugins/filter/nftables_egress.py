@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import firewall
 DOCUMENTATION = r"""
 name: nftables_egress
 short_description: Write rules of what goes out for nftables
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

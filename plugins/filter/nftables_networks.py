@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import firewall
 DOCUMENTATION = r"""
 name: nftables_networks
 short_description: Write networks as the elements of sets of nftables
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

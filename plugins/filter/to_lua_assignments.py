@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import lua
 DOCUMENTATION = r"""
 name: to_lua_assignments
 short_description: Write a dictionary as Lua assignments
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import turn
 DOCUMENTATION = r"""
 name: turn_addresses
 short_description: Find the host's own addresses behind its public ones
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import dns
 DOCUMENTATION = r"""
 name: unreachable_names
 short_description: Tell which names of a site others could not find or not trust
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
 DOCUMENTATION = r"""
 name: update_windows
 short_description: Read the windows in which a host may be disturbed
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import website
 DOCUMENTATION = r"""
 name: website_files
 short_description: Tell what the web server of an XMPP domain must have, where it is another one
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

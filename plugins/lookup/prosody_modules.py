@@ -22,7 +22,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.prosody_modules
 DOCUMENTATION = r"""
 name: prosody_modules
 short_description: Files of Prosody's modules that no Debian package has
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

@@ -20,7 +20,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree imp
 DOCUMENTATION = r"""
 module: config_tree
 short_description: Put a role's whole configuration in place, all files or none
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

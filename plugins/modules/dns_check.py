@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import dns_chec
 DOCUMENTATION = r"""
 module: dns_check
 short_description: Compare the records that there shall be with those that the DNS has
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

@@ -11,7 +11,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import dnssec
 DOCUMENTATION = r"""
 module: dnssec_info
 short_description: Tell how signed zones of this name server stand
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

@@ -11,7 +11,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host_state impo
 DOCUMENTATION = r"""
 module: host_facts
 short_description: Ask a host once what it already has
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

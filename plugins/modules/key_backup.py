@@ -11,7 +11,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree imp
 DOCUMENTATION = r"""
 module: key_backup
 short_description: Keep a host's keys in one encrypted file on the controller, and put them back on a host that has none
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

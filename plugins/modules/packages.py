@@ -12,7 +12,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import apt_lock
 DOCUMENTATION = r"""
 module: packages
 short_description: Install packages, once whoever uses apt has ended
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

@@ -11,7 +11,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.prosody_store i
 DOCUMENTATION = r"""
 module: prosody_move_store
 short_description: Copy Prosody's store from SQLite to PostgreSQL
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

@@ -11,7 +11,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import addresse
 DOCUMENTATION = r"""
 module: prosody_user
 short_description: Manage an account of a running Prosody
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

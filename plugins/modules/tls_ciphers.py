@@ -11,7 +11,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import tls
 DOCUMENTATION = r"""
 module: tls_ciphers
 short_description: Choose TLS ciphers from what the host's OpenSSL offers
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

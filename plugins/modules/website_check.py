@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import website_
 DOCUMENTATION = r"""
 module: website_check
 short_description: See that the website of an XMPP domain has what web clients look for there
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.host_state impo
 DOCUMENTATION = r"""
 name: missing_on
 short_description: Is one of these packages not installed?
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

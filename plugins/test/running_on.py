@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.host_state impo
 DOCUMENTATION = r"""
 name: running_on
 short_description: Did all of these units run when the host was asked?
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

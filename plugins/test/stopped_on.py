@@ -10,7 +10,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.host_state impo
 DOCUMENTATION = r"""
 name: stopped_on
 short_description: Is one of these units not running or not enabled?
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:

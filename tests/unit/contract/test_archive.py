@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,32 @@ def test_the_site_runs_by_its_full_name(installed):
     assert [role for role in roles if f"{role} : " not in tasks] == []
     shown = run("ansible-doc", "-t", "role", "magicbroccoli.xmpp.prosody", cwd=elsewhere, **where)
     assert "prosody_password_hash" in shown
+    model = run("ansible-doc", "-t", "role", "magicbroccoli.xmpp.xmpp", cwd=elsewhere, **where)
+    options = yaml.safe_load((TOP / "playbooks" / "site.meta.yml").read_text())["argument_specs"]["site"]["options"]
+    print(f"{len(options)} variables of the model")
+    assert [name for name in options if name not in model] == []
+
+
+def test_an_execution_environment_finds_its_lists(installed):
+    """What ansible-builder reads of an installed collection, and what our code on the controller imports and runs."""
+    top = installed / "ansible_collections" / "magicbroccoli" / "xmpp"
+    lists = yaml.safe_load((top / "meta" / "execution-environment.yml").read_text())["dependencies"]
+    python, system = (
+        re.findall(r"^([A-Za-z0-9_-]+)", (top / lists[kind]).read_text(), re.M) for kind in ("python", "system")
+    )
+    print(f"Python: {python}; system: {system}")
+    imported = {
+        name.partition(".")[0]
+        for path in (top / "plugins").rglob("*.py")
+        # The package for programs on the host runs there, with Debian's packages.
+        if "host" not in path.relative_to(top / "plugins").parts
+        for name in re.findall(r"^\s*(?:import|from) ([A-Za-z_][\w.]*)", path.read_text(), re.M)
+    }
+    ours = set(sys.stdlib_module_names) | {"ansible", "ansible_collections"}
+    assert imported - ours - set(python) == set()
+    # The dependency community.crypto, ssh, the private authority, the questions of verify, and the web client's archive.
+    assert python == ["cryptography"]
+    assert {"openssh-client", "openssl", "bind9-dnsutils", "npm"} <= set(system)
 
 
 def test_the_smallest_inventory_is_valid(installed):

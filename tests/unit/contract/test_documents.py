@@ -1,7 +1,7 @@
 # Copyright (c) magicbroccoli contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pages in Markdown: every link within the project leads to something, and every decision is listed."""
+"""Pages in Markdown and the documentation of plugins and roles: links, decisions, versions."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 TOP = Path(__file__).resolve().parents[3]
 PAGES = sorted(page for folder in ("*.md", "docs/**/*.md", "roles/*/README.md") for page in TOP.glob(folder))
@@ -41,3 +42,19 @@ def test_every_decision_is_listed_and_has_its_parts():
     assert listed == pages
     for name in pages:
         assert re.findall(r"^## (.+)$", (folder / name).read_text(), re.M) == ["Context", "Decision", "Consequences"]
+
+
+def test_version_added_is_a_version_that_has_been_or_will_be_released():
+    """Each plugin and each role says since when it is there."""
+    released = set(yaml.safe_load((TOP / "changelogs" / "changelog.yaml").read_text())["releases"])
+    versions = released | {yaml.safe_load((TOP / "galaxy.yml").read_text())["version"]}
+    documented = [TOP / "playbooks" / "site.meta.yml", *TOP.glob("roles/*/meta/argument_specs.yml")]
+    documented += [
+        path for kind in ("filter", "test", "lookup", "modules") for path in TOP.glob(f"plugins/{kind}/*.py")
+    ]
+    found = {
+        path.relative_to(TOP): re.findall(r"^ *version_added: (.+)$", path.read_text(), re.M) for path in documented
+    }
+    print(f"{len(found)} files, versions {sorted(versions)}")
+    assert [str(path) for path, added in found.items() if not added] == []
+    assert [f"{path}: {version}" for path, added in found.items() for version in added if version not in versions] == []

@@ -26,7 +26,9 @@ def defaults(role: str) -> dict:
 
 
 def spec(role: str) -> dict:
-    return load(TOP / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"]["main"]
+    """The only entry of a role's specs: C(main), or the model."""
+    (entry,) = load(TOP / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"].values()
+    return entry
 
 
 def model() -> dict:
