@@ -886,6 +886,7 @@ def goal(memory):
 OPTIONS = {"validate_tree": ["true", "%s"], "validate_live": ["true"]}
 
 
+@pytest.mark.slow
 def test_killed_at_every_step_the_next_run_converges(memory, goal):
     old, new = goal
     restored = finished = 0
@@ -909,6 +910,7 @@ def test_killed_at_every_step_the_next_run_converges(memory, goal):
     assert finished > 10
 
 
+@pytest.mark.slow
 def test_killed_at_every_step_what_was_never_valid_goes(memory, goal):
     old, new = goal
     steps = 0
@@ -927,6 +929,7 @@ def test_killed_at_every_step_what_was_never_valid_goes(memory, goal):
     assert steps > 100
 
 
+@pytest.mark.slow
 def test_killed_while_it_recovers_from_a_kill(memory, goal):
     old, new = goal
     kills = 0

@@ -88,7 +88,7 @@ def test_what_is_refused(files, module, message):
         pure.module_files(files, [module], "x")
 
 
-@pytest.mark.parametrize("data", [b"", b"not an archive", tar(FILES)[:60]])
+@pytest.mark.parametrize("data", [b"", b"not an archive", tar(FILES)[:60]], ids=["empty", "text", "cut short"])
 def test_what_is_no_archive(data):
     with pytest.raises(ValueError, match="x: it is not an archive"):
         pure.unpacked(data, "x")

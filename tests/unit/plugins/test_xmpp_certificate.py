@@ -650,7 +650,7 @@ def whole(config, chain):
     return [(chain, Path(config["key_path"]).read_text())]
 
 
-def test_every_port_is_asked(program, config, servers):
+def test_every_port_is_asked(program, config, servers, monkeypatch):
     chain = Path(config["path"]).read_text()
     leaf = program.hashlib.sha256(ssl.PEM_cert_to_DER_cert(program.BLOCK.findall(chain)[0])).hexdigest()
     assert program.ask(config) == {(server.port, None): leaf for server in servers}
@@ -658,6 +658,9 @@ def test_every_port_is_asked(program, config, servers):
     refuses = Server(config, FEATURES, b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
     hangs_up = Server(config, b"<stream:stream>")
     config["ports"] = [{"port": s.port, "protocol": "jabber:server"} for s in (mute, refuses, hangs_up)]
+    # Who says nothing is waited for as long as is allowed.
+    real = subprocess.run
+    monkeypatch.setattr(program.subprocess, "run", lambda *args, **named: real(*args, **{**named, "timeout": 1}))
     assert all(isinstance(answer, OSError) for answer in program.ask(config).values())
     for server in (mute, refuses, hangs_up):
         server.stop()
@@ -965,6 +968,7 @@ def stat(path):
     return os.stat(path).st_mode & 0o777
 
 
+@pytest.mark.slow
 def test_a_roll_that_is_killed_at_any_moment_goes_on(program, config, authority, keys, monkeypatch):
     """The power fails before each change of a file in turn, and once more in the run after it."""
     killed = moment = 0
@@ -1028,6 +1032,7 @@ def test_the_tests_of_the_roll_see_a_pair_that_does_not_fit(program, world, conf
         world.play()
 
 
+@pytest.mark.slow
 def test_a_swap_that_is_killed_leaves_one_pair_whole(program, world, config, authority, keys):
     old, new = Path(config["path"]).read_text(), authority(keys[1])
     for moment in range(100):
@@ -1281,6 +1286,7 @@ def test_kinds_of_keys_are_rolled(program, config, worlds, provider, has, wanted
     assert not [path for path in folder.iterdir() if path.name.startswith(".")] and not Path(program.ROLL).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("has", "wanted"), [(TWO, TWO), (ONE, TWO), (TWO, ONE)], ids=["both", "RSA comes", "RSA goes"])
 def test_a_swap_of_two_that_is_killed_leaves_whole_pairs(program, config, authority, worlds, rsa_keys, has, wanted):
     world = worlds(has, wanted)
