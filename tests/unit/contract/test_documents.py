@@ -44,6 +44,17 @@ def test_every_decision_is_listed_and_has_its_parts():
         assert re.findall(r"^## (.+)$", (folder / name).read_text(), re.M) == ["Context", "Decision", "Consequences"]
 
 
+def test_defaults_in_the_model_have_the_type_of_their_option():
+    """ansible-doc may show words in place of a computed text or list, but antsibull-docs rejects them for a dictionary."""
+    model = yaml.safe_load((TOP / "playbooks" / "site.meta.yml").read_text())["argument_specs"]["site"]["options"]
+    kinds = {"bool": bool, "int": int, "dict": dict}
+    for name, option in model.items():
+        if "default" in option:
+            kind = dict if option.get("elements") == "dict" else kinds.get(option["type"], object)
+            values = option["default"] if option.get("elements") == "dict" else [option["default"]]
+            assert all(isinstance(value, kind) for value in values), name
+
+
 def test_version_added_is_a_version_that_has_been_or_will_be_released():
     """Each plugin and each role says since when it is there."""
     released = set(yaml.safe_load((TOP / "changelogs" / "changelog.yaml").read_text())["releases"])
