@@ -97,8 +97,8 @@ options:
     default: {}
   programs:
     description:
-      - Programs of the collection that the role needs in C(/usr/local/sbin), as name to the room of the package
-        C(plugins/module_utils/host) whose C(main.py) it calls, for example C({xmpp-status: status}).
+      - "Programs of the collection that the role needs in C(/usr/local/sbin): the name of each, and the room of the package
+        C(plugins/module_utils/host) whose C(main.py) it calls, for example C({xmpp-status: status})."
       - The package is installed whole as C(/usr/local/lib/xmpp/xmpp_host), in the same transaction as the role's files.
     type: dict
     default: {}
