@@ -291,6 +291,33 @@ def test_nobody_takes_a_name_that_looks_like_another(rosewood, invitation):
     rosewood.out(f"prosodyctl shell \"user:delete('carmen-{tail}@{DOMAIN}')\"")
 
 
+MANY = """
+local host = prosody.hosts["DOMAIN"];
+local its = host.modules.mimicking_index.environment or host.modules.mimicking_index;
+local open = require "core.storagemanager".open;
+local accounts, skeletons = open("DOMAIN", "accounts"), open("DOMAIN", "skeletons");
+local _, engine = next(prosody.shared_data and prosody.shared_data["/*/sql/connections"] or its.module:shared("/*/sql/connections"));
+for n = 1, 100 do accounts:set("like" .. n, { stored_key = "00" }); end;
+local one, count = engine._transaction, 0;
+engine._transaction = function (...) count = count + 1; return one(...); end;
+its.index();
+engine._transaction = nil;
+local skeleton, found = require "util.encodings".confusable.skeleton, 0;
+for n = 1, 100 do
+  found = found + (skeletons:get(skeleton("like" .. n)) and 1 or 0);
+  accounts:set("like" .. n, nil); skeletons:set(skeleton("like" .. n), nil);
+end;
+return found .. " " .. count
+"""
+
+
+def test_the_looks_of_many_names_are_stored_at_once(rosewood):
+    """Each transaction waits for the disk, and other programs wait for all of them."""
+    found, transactions = shell(rosewood, " ".join(MANY.replace("DOMAIN", DOMAIN).split())).split()
+    print(f"{found} names in {transactions} transactions, with two that read")
+    assert int(found) == 100 and int(transactions) <= 5
+
+
 async def test_contacts_hear_that_a_deleted_account_is_gone(rosewood, alice):
     account = create(rosewood, "gone", DOMAIN)
     shell(rosewood, f"return require 'core.usermanager'.delete_user('{account.jid.split('@')[0]}', '{DOMAIN}') and 1")

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shlex
 from xml.sax.saxutils import quoteattr
 
 import pytest
 from clients import CLIENT, SECONDS, Client, Refused, condition
-from conftest import DOMAIN
+from conftest import DOMAIN, create
 from slixmpp.xmlstream.handler import Waiter
 from slixmpp.xmlstream.matcher import MatcherId
 
@@ -140,3 +141,19 @@ async def test_a_slot_that_is_not_used_is_given_back(internet, rosewood, connect
     print(rosewood.out(f"prosodyctl shell {shlex.quote(lua)}"))
     await slot(eve, size=size)
     assert get(internet, used["get"]).endswith("hello")
+
+
+async def test_an_account_that_a_program_deletes_leaves_no_upload(internet, rosewood, connect):
+    """On Debian 12, prosodyctl deletes accounts in the store, and the running Prosody hears nothing of it."""
+    account = create(rosewood, "leaving", DOMAIN)
+    given = await slot(await connect(account))
+    assert put(internet, given, "hello") == "201"
+    # As Prosody writes it into names of files.
+    name = re.sub("[^A-Za-z0-9]", lambda found: f"%{ord(found[0]):02x}", given["get"].split("/")[-2])
+    count = f"find /var/lib/prosody -name '{name}.bin' | wc -l"
+    assert rosewood.out(count) == "1"
+    rosewood.out(f"prosodyctl deluser {account.jid}")
+    # Once a day by itself.
+    lua = f"> prosody.hosts['{DOMAIN}'].modules.deleted_accounts.purge_uploads() return 1"
+    print(rosewood.out(f"prosodyctl shell {shlex.quote(lua)}"))
+    assert rosewood.out(count) == "0"

@@ -14,6 +14,7 @@ LIB = (
 )
 HEAD = f"""
 local attempts = assert(loadfile('{LIB}'))()
+local networks = assert(loadfile('{LIB.parents[1] / "networks.lib.lua"}'))()
 local function new_store()
     local its = {{}}
     return {{ get = function (_, key) return its[key] end, set = function (_, key, value) its[key] = value end }}
@@ -90,8 +91,8 @@ def test_attempts(script, outcome):
     ],
 )
 def test_networks_and_their_neighbourhoods(packed, network, area):
-    assert lua(f'local n, a = attempts.places("{packed}"); print(#n, #a)') == [str(network), str(area)]
-    assert lua("local n, a = attempts.places(nil); print(n == '', a == '')") == ["true", "true"]
+    assert lua(f'local n, a = networks.places("{packed}"); print(#n, #a)') == [str(network), str(area)]
+    assert lua("local n, a = networks.places(nil); print(n == '', a == '')") == ["true", "true"]
 
 
 def test_areas_are_remembered_for_a_while():

@@ -5,6 +5,7 @@
 -- Shuts accounts and opens them, in the same way as module prosody_user of the collection, so that each opens what the other
 -- has shut. For modules of a domain. Works on Prosody 0.12 and 13.
 
+local hex = require "util.hex".encode;
 local random = require "util.random";
 local usermanager = require "core.usermanager";
 
@@ -14,8 +15,6 @@ local accounts = module:open_store("accounts");
 local native = usermanager.disable_user ~= nil;
 
 local lib = {};
-
-local function hex(text) return (text:gsub(".", function (c) return ("%02x"):format(c:byte()); end)); end
 
 function lib.is_shut(name)
 	if native then return usermanager.user_exists(name, host) and not usermanager.user_is_enabled(name, host); end

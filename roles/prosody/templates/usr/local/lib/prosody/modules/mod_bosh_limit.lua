@@ -10,16 +10,14 @@
 
 local net = require "util.net";
 local nameprep = require "util.encodings".stringprep.nameprep;
+local networks = module:require "networks";
+
 local limit = module:get_option_number("bosh_unauthenticated_per_address", 50);
 
 -- Address → its sessions that have not logged in, the oldest first.
 local open = {};
 
-local function source_of(session)
-	local packed = session.ip and net.pton(session.ip) or "";
-	-- Who has one address of IPv6 has its /64.
-	return #packed == 16 and packed:sub(1, 8) or packed;
-end
+local function source_of(session) return (networks.places(session.ip and net.pton(session.ip))); end
 
 local function still_open(sessions)
 	local found = {};

@@ -11,11 +11,12 @@
 
 local adhoc = require "util.adhoc";
 local dataforms = require "util.dataforms";
-local datamanager = require "core.storagemanager".olddm;
 local id = require "util.id";
+local jid = require "util.jid";
 local st = require "util.stanza";
 local usermanager = require "core.usermanager";
 local accounts = module:require "accounts";
+local files = module:require "uploads";
 
 local host = module.host;
 local days = module:get_option_number("deleted_accounts_days", 7);
@@ -60,8 +61,6 @@ function purge(now)
 		end
 	end
 end
-module:daily("deleted accounts", function () purge(os.time()); end);
-
 local function remove(event)
 	local session, stanza = event.origin, event.stanza;
 	local query = stanza.tags[1];
@@ -101,7 +100,7 @@ local function delete_uploads(event)
 				module:log("error", "The uploads of %s cannot be deleted: %s", owner, problem);
 			else
 				for slot in found do
-					os.remove(datamanager.getpath(slot, name, "http_file_share", "bin"));
+					os.remove(files.path(slot, name));
 					count = count + 1;
 				end
 				uploads:delete(nil, { with = owner });
@@ -111,6 +110,28 @@ local function delete_uploads(event)
 	if count > 0 then module:log("info", "uploads of %s that are deleted with the account: %d", owner, count); end
 end
 module:hook_global("user-deleted", delete_uploads);
+
+-- Deletes what accounts have left that went past this module, as by `prosodyctl deluser` of Prosody 0.12. Also for the shell.
+function purge_uploads() --luacheck: ignore 131/purge_uploads
+	local names, gone = {}, {};
+	for name in usermanager.users(host) do names[name] = true; end
+	-- Rather a store that cannot be read than a domain without any account.
+	if not next(names) then return; end
+	for name, its in pairs(prosody.hosts) do
+		local uploads = its.modules and its.modules.http_file_share and module:context(name):open_store("uploads", "archive");
+		local found = uploads and uploads.summary and uploads:summary(nil);
+		for owner in pairs(found and found.counts or {}) do
+			local username, domain = jid.split(owner);
+			if domain == host and username and not names[username] then gone[username] = true; end
+		end
+	end
+	for username in pairs(gone) do delete_uploads({ username = username, host = host }); end
+end
+
+module:daily("deleted accounts", function ()
+	purge(os.time());
+	purge_uploads();
+end);
 
 module:depends("adhoc");
 local form = dataforms.new {

@@ -9,21 +9,24 @@
 
 local skeleton = require "util.encodings".confusable.skeleton;
 local usermanager = require "core.usermanager";
+local database = module:require "database";
 
 module:depends "mimicking";
 local skeletons = module:open_store("skeletons");
 
 function index()
-	local added = 0;
+	local known, missing, added = {}, {}, 0;
+	for key in skeletons:users() do known[key] = true; end
 	for username in usermanager.users(module.host) do
 		local key = skeleton(username);
-		if not skeletons:get(key) then
-			local ok, problem = skeletons:set(key, { username = username });
-			if not ok then return module:log("error", "The look of names cannot be stored: %s", problem); end
-			added = added + 1;
-		end
+		if not known[key] then missing[key], added = username, added + (missing[key] and 0 or 1); end
 	end
-	if added > 0 then module:log("info", "names that no new account may look like, added: %d", added); end
+	if added == 0 then return; end
+	local ok, problem = database.at_once(function ()
+		for key, username in pairs(missing) do assert(skeletons:set(key, { username = username })); end
+	end);
+	if not ok then return module:log("error", "The look of names cannot be stored: %s", problem); end
+	module:log("info", "names that no new account may look like, added: %d", added);
 end
 
 module:add_timer(5, index);

@@ -21,6 +21,7 @@ local jid = require "util.jid";
 local throttle = require "util.throttle";
 local now = require "util.time".now;
 local modulemanager = require "core.modulemanager";
+local database = module:require "database";
 
 local share = module:get_option_number("storage_share", math.huge);
 if share == math.huge then return; end
@@ -49,11 +50,6 @@ if module:get_host_type() == "component" then
 	return;
 end
 
-local function get_engine()
-	local _, engine = next(module:shared("/*/sql/connections"));
-	return engine;
-end
-
 -- Bytes of a column; SQLite counts the characters of texts, and reads all of them unless it has octet_length().
 local function length_in(engine)
 	if engine.params.driver ~= "SQLite3" then return 'octet_length("value")'; end
@@ -66,7 +62,7 @@ local used = cache.new(10000);
 
 -- Reads from the database what an account has.
 local function count(username)
-	local engine = assert(get_engine(), "storage_share needs SQL storage");
+	local engine = assert(database.engine(), "storage_share needs SQL storage");
 	local length = length_in(engine);
 	local found = { archive = 0, others = 0, next = 0 };
 	local started = now();
@@ -162,7 +158,7 @@ local archive = module:open_store("archive", "archive");
 local function shorten(username)
 	local wanted = math.min(surplus(username, 0, 0, 0.9), of(username).archive - database_share / 4);
 	if wanted <= 0 then return; end
-	local engine = get_engine();
+	local engine = database.engine();
 	local freed, ids = 0, {};
 	engine:transaction(function ()
 		-- So many at a time: the next message goes on. By their IDs, since many have the same second.

@@ -12,14 +12,6 @@
 --   new areas       where an account's limit is reached, each area has one attempt all the same, until it fails. So a
 --                   stranger who goes on guessing does not shut out an owner who travels.
 
--- A packed address (4 or 16 bytes) as network and area, or nothing.
-local function places(packed)
-	if not packed then return "", ""; end
-	if #packed == 16 and packed:sub(1, 12) == ("\0"):rep(10) .. "\255\255" then packed = packed:sub(13); end
-	if #packed == 4 then return packed, packed:sub(1, 3); end
-	return packed:sub(1, 8), packed:sub(1, 6);
-end
-
 -- How many more there may be under a key: `most` at once, which come back evenly within `period` seconds. store: has get and set.
 local function tally(store, most, period)
 	local self = {};
@@ -113,4 +105,4 @@ end
 
 local function is_known(known, area, now, days) return known[area] ~= nil and now - known[area] < days * 86400; end
 
-return { places = places, tally = tally, guard = guard, remember = remember, is_known = is_known };
+return { tally = tally, guard = guard, remember = remember, is_known = is_known };

@@ -15,9 +15,11 @@
 
 local cache = require "util.cache";
 local hashes = require "util.hashes";
+local hex = require "util.hex".encode;
 local net = require "util.net";
 local random = require "util.random";
 local attempts = module:require "attempts";
+local networks = module:require "networks";
 
 local hidden_iterations = module:get_option_number("default_iteration_count", 10000);
 local guard = attempts.guard(function () return cache.new(10000); end, {
@@ -26,8 +28,6 @@ local guard = attempts.guard(function () return cache.new(10000); end, {
 	familiar = 10, lines = 20;
 });
 local days, areas_of_an_account = 90, 20;
-
-local function hex(text) return (text:gsub(".", function (c) return ("%02x"):format(c:byte()); end)); end
 
 -- Nobody without it can tell a salt that was made up from a stored one.
 local store = module:open_store();
@@ -76,7 +76,7 @@ local told = {
 local function attempt(session, username, check)
 	local now = os.time();
 	local packed = session and session.ip and net.pton(session.ip);
-	local network, area = attempts.places(packed);
+	local network, area = networks.places(packed);
 	local key = area_key(area);
 	local known = known_areas(username);
 	local name = #username > 64 and hashes.sha256(username) or username;

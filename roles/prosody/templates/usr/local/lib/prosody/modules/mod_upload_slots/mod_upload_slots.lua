@@ -16,9 +16,9 @@ local jid = require "util.jid";
 local array = require "util.array";
 local server = require "net.http.server";
 local url = require "socket.url";
-local dm = require "core.storagemanager".olddm;
 local modulemanager = require "core.modulemanager";
 local request = module:require "request";
+local files = module:require "uploads";
 
 local share = module:depends("http_file_share");
 local lifetime = module:get_option_number("upload_slots_lifetime", 900);
@@ -103,7 +103,7 @@ end
 local seen, coming = os.time() - 86400, {};
 
 local function is_unused(slot)
-	local file = dm.getpath(slot, module.host, "http_file_share", "bin");
+	local file = files.path(slot, module.host);
 	if lfs.attributes(file, "mode") then return false; end
 	return not lfs.attributes(file .. "~", "mode"), true;
 end
