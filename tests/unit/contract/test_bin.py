@@ -42,7 +42,7 @@ def test_the_locked_packages_are_those_that_the_project_asks_for():
     assert len(locked) > len(asked)
 
 
-@pytest.mark.parametrize("name", ["bin/setup", "bin/demo", "bin/test", "bin/bench", "tests/lab/lab"])
+@pytest.mark.parametrize("name", ["bin/setup", "bin/demo", "bin/test", "bin/bench", "bin/docs", "tests/lab/lab"])
 def test_no_program_writes_a_guessable_file_where_everybody_may(name):
     assert re.findall(r".*(?<![\w$}])/(?:var/)?tmp/.*", (TOP / name).read_text()) == []
 
