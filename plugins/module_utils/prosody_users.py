@@ -10,12 +10,9 @@ What is sent there is in no process list and in no log, other than the arguments
 from __future__ import annotations
 
 import json
-import socket
-import time
-import xml.etree.ElementTree as ET
-from xml.sax.saxutils import escape
 
-STREAM = "http://etherx.jabber.org/streams"
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.prosody import ProsodyError, program, shell
+
 ROLES = ("guest", "registered", "member", "admin", "operator")
 
 # One program for both releases. `native` is whether Prosody itself knows disabled accounts and primary roles, as it does
@@ -131,64 +128,6 @@ return json.encode {
 """
 
 
-class ProsodyError(Exception):
-    """Prosody cannot be asked or refuses; the message says why and what to do."""
-
-
-def literal(text):
-    """A string of Lua in which nothing but digits can be read."""
-    return '"' + "".join(f"\\{byte:03d}" for byte in text.encode()) + '"'
-
-
-def program(arguments):
-    """The command for Prosody's shell: > lets it reach the server's own modules."""
-    return ">" + PROGRAM.replace("ARGUMENTS", literal(json.dumps(arguments)))
-
-
-def _connect(path, timeout):
-    # The socket is away for a second while Prosody restarts.
-    end = time.monotonic() + timeout
-    while True:
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(timeout)
-        try:
-            connection.connect(path)
-            return connection
-        except OSError as error:
-            connection.close()
-            if isinstance(error, PermissionError) or time.monotonic() > end:
-                raise ProsodyError(
-                    f"socket: {path!r}: {error.strerror or error}; start Prosody with its module admin_shell, or write the "
-                    "path of its socket"
-                ) from error
-            time.sleep(0.1)
-
-
-def shell(path, command, timeout):
-    """Gives Prosody's shell a command, and returns the text that it answers."""
-    with _connect(path, timeout) as connection:
-        try:
-            connection.sendall(
-                f"<?xml version='1.0'?><stream:stream xmlns:stream='{STREAM}' xmlns='xmpp:prosody.im/admin' version='1.0'>"
-                f"<repl-input>{escape(command)}</repl-input>".encode()
-            )
-            parser = ET.XMLPullParser(["end"])
-            while data := connection.recv(65536):
-                parser.feed(data)
-                for _event, element in parser.read_events():
-                    if element.tag.endswith("}repl-result"):
-                        if element.get("type") == "error":
-                            raise ProsodyError(f"Prosody's shell says: {element.text}")
-                        return element.text or ""
-        except TimeoutError as error:
-            raise ProsodyError(
-                f"socket: {path!r}: no answer within {timeout} s; see `journalctl -u prosody`, or write a longer timeout"
-            ) from error
-        except (OSError, ET.ParseError) as error:
-            raise ProsodyError(f"socket: {path!r}: {error}; is that Prosody's socket?") from error
-    raise ProsodyError(f"socket: {path!r}: closed without an answer; see `journalctl -u prosody`")
-
-
 class Account:
     """An account of a running Prosody."""
 
@@ -203,9 +142,10 @@ class Account:
             arguments["password"] = self.password
         if role is not None:
             arguments["role"] = role
-        answer = shell(self.path, program(arguments), self.timeout)
+        # The socket is away for a second while Prosody restarts.
+        answer = shell(program(PROGRAM, arguments), path=self.path, timeout=self.timeout, patience=self.timeout)
         try:
-            state = json.loads(answer.removeprefix("Result: "))
+            state = json.loads(answer)
         except ValueError as error:
             raise ProsodyError(f"Prosody's shell does not answer as expected: {answer[:200]}") from error
         if "hosts" in state:

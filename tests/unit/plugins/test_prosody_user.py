@@ -12,6 +12,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import prosody_users
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.prosody import literal, program
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.prosody_users import Account, ProsodyError, plan
 
 NEW = {"native": True, "exists": False, "enabled": False, "role": "", "fits": False, "configured": False}
@@ -114,13 +115,13 @@ def test_other_passwords(password):
 
 @pytest.mark.parametrize("text", ["", "plain", SECRET, "]]\n\0\x7f", '" .. os.exit() .. "', "日本 \N{PILE OF POO}"])
 def test_lua_reads_a_literal_as_it_was_written(text):
-    script = f"local text = {prosody_users.literal(text)}; for i = 1, #text do io.write(text:byte(i), ' ') end"
+    script = f"local text = {literal(text)}; for i = 1, #text do io.write(text:byte(i), ' ') end"
     read = subprocess.run(["lua5.4", "-"], input=script, capture_output=True, text=True, check=True).stdout.split()
     assert bytes(map(int, read)).decode() == text
 
 
 def test_lua_understands_the_program():
-    command = prosody_users.program({"password": SECRET, "steps": []})
+    command = program(prosody_users.PROGRAM, {"password": SECRET, "steps": []})
     assert command.startswith(">")
     assert SECRET not in command
     subprocess.run(["lua5.4", "-e", "assert(load(io.read('a')))"], input=command[1:], text=True, check=True)
@@ -181,7 +182,7 @@ def test_an_account_is_asked_for(tmp_path):
     ("answer", "message"),
     [
         (says("no such thing", " type='error'"), "Prosody's shell says: no such thing"),
-        (says("Result: what"), "Prosody's shell does not answer as expected: Result: what"),
+        (says("Result: what"), "Prosody's shell does not answer as expected: what"),
         (
             says('Result: {"hosts": ["example.net", "example.com"]}'),
             "jid: 'juliet@example.org': 'example.org' is not a domain of this Prosody; write an account of example.net or example.com",

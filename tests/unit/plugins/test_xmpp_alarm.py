@@ -1,22 +1,25 @@
 # Copyright (c) magicbroccoli contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program that tells the administrators what is wrong, loaded from where the role keeps it."""
+"""The program that tells the administrators what is wrong."""
 
 import io
 import json
 import os
 import socket
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from programs import load_program
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host import files, prosody
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.alarms import give as giving
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.alarms import main, register, service, tell
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.alarms.give import Request as alarm
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.alarms.give import give
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.alarms.register import Register
 
-PROGRAM = Path(__file__).parents[3] / "roles/alarms/templates/usr/local/sbin/xmpp-alarm"
 DAY = 86400
 CONFIG = {
     "host": "rosewood.example.org",
@@ -28,25 +31,25 @@ CONFIG = {
 }
 
 
-@pytest.fixture
-def program(tmp_path, monkeypatch):
-    module = load_program(PROGRAM)
-    for name in ("CONFIG", "SOCKET", "STATE", "QUEUE", "SENDMAIL", "PROSODY"):
+@pytest.fixture(autouse=True)
+def notes(tmp_path, monkeypatch):
+    """What is written to the journal. Places of files are below a folder of the test's."""
+    places = [(main, "CONFIG"), (giving, "SOCKET"), (service, "STATE"), (service, "QUEUE"), (tell, "SENDMAIL")]
+    for module, name in places:
         monkeypatch.setattr(module, name, str(tmp_path / name))
-    module.notes = []
-    monkeypatch.setattr(module, "note", lambda text, *_level: module.notes.extend(text.splitlines()))
-    return module
+    shell = prosody.shell
+    monkeypatch.setattr(prosody, "shell", lambda command: shell(command, path=str(tmp_path / "PROSODY")))
+    found = []
+    for module in (giving, service, tell):
+        monkeypatch.setattr(module, "note", lambda text, *_level: found.extend(text.splitlines()))
+    return found
 
 
-def alarm(subject, text="", over=False, unit=None):
-    return {"subject": subject, "text": text, "over": over, "unit": unit}
-
-
-def test_once_then_daily_and_when_it_is_over(program):
-    alarms = {}
+def test_once_then_daily_and_when_it_is_over():
+    known = Register({}, DAY)
 
     def at(hours, over=False):
-        return program.decide(alarms, alarm("It burns", "red", over), 1000 + hours * 3600, DAY)
+        return known.take(alarm("It burns", "red", over), 1000 + hours * 3600)
 
     assert at(0) == ("It burns", "red")
     assert [at(hours) for hours in (0.1, 1, 12, 23.9)] == [None] * 4
@@ -54,51 +57,51 @@ def test_once_then_daily_and_when_it_is_over(program):
     assert at(25) is None
     assert at(49) == ("Still: It burns", "It goes on for 2 days, and was reported 8 times.\n\nred")
     assert at(49.5, over=True) == ("Over: It burns", "It went on for 2 days, and was reported 8 times.")
-    assert at(50, over=True) is None and alarms == {}
+    assert at(50, over=True) is None and known.alarms == {}
     assert at(51) == ("It burns", "red")
     assert at(51, over=True) == ("Over: It burns", "It went on for a minute.")
 
 
-def test_a_clock_that_was_set_back_does_not_silence(program):
-    alarms = {}
-    program.decide(alarms, alarm("It burns"), 1000000, DAY)
-    assert program.decide(alarms, alarm("It burns"), 500000, DAY)[0] == "Still: It burns"
-    assert program.decide(alarms, alarm("It burns"), 500001, DAY) is None
+def test_a_clock_that_was_set_back_does_not_silence():
+    known = Register({}, DAY)
+    known.take(alarm("It burns"), 1000000)
+    assert known.take(alarm("It burns"), 500000).subject == "Still: It burns"
+    assert known.take(alarm("It burns"), 500001) is None
 
 
-def test_what_nobody_gives_any_more_is_forgotten(program):
-    alarms = {}
+def test_what_nobody_gives_any_more_is_forgotten():
+    known = Register({}, DAY)
     for subject, when in (("old", 0), ("young", DAY), ("given again", 0)):
-        program.decide(alarms, alarm(subject), when, DAY)
-    program.decide(alarms, alarm("given again"), DAY, DAY)
-    program.decide(alarms, alarm("a unit", unit="a.service"), 0, DAY)
-    assert program.forget(alarms, 2 * DAY, DAY) == []
-    assert program.forget(alarms, 2 * DAY + 1, DAY) == ["old"]
-    assert set(alarms) == {"young", "given again", "a unit"}
+        known.take(alarm(subject), when)
+    known.take(alarm("given again"), DAY)
+    known.take(alarm("a unit", unit="a.service"), 0)
+    assert known.forget(2 * DAY) == []
+    assert known.forget(2 * DAY + 1) == ["old"]
+    assert set(known.alarms) == {"young", "given again", "a unit"}
 
 
-def test_there_is_an_end_to_alarms(program, monkeypatch):
-    monkeypatch.setattr(program, "MOST_ALARMS", 3)
-    alarms = {}
+def test_there_is_an_end_to_alarms(monkeypatch):
+    monkeypatch.setattr(register, "MOST_ALARMS", 3)
+    known = Register({}, DAY)
     for number in range(5):
-        assert program.decide(alarms, alarm(f"{number}"), number, DAY)
-    assert list(alarms) == ["2", "3", "4"]
+        assert known.take(alarm(f"{number}"), number)
+    assert list(known.alarms) == ["2", "3", "4"]
 
 
-def test_units_are_looked_after(program):
-    alarms, failed = {}, {"a.service", "b.service"}
+def test_units_are_looked_after():
+    known, failed = Register({}, DAY), {"a.service", "b.service"}
     for name in sorted(failed):
-        program.decide(alarms, alarm(f"{name} has failed", unit=name), 0, DAY)
-    program.decide(alarms, alarm("no unit"), 0, DAY)
+        known.take(alarm(f"{name} has failed", unit=name), 0)
+    known.take(alarm("no unit"), 0)
 
     def look(now):
-        return list(program.look_after(alarms, now, DAY, failed.__contains__))
+        return list(known.look_after(now, failed.__contains__))
 
     assert look(60) == []
     failed.discard("a.service")
     assert look(120) == [("Over: a.service has failed", "It went on for 2 minutes.")]
     assert look(DAY) == [("Still: b.service has failed", "It goes on for 24 hours.")]
-    assert look(DAY + 60) == [] and set(alarms) == {"b.service has failed", "no unit"}
+    assert look(DAY + 60) == [] and set(known.alarms) == {"b.service has failed", "no unit"}
 
 
 @pytest.mark.parametrize(
@@ -113,9 +116,14 @@ def test_units_are_looked_after(program):
         ("", True),
     ],
 )
-def test_whether_a_unit_has_failed(program, monkeypatch, shown, failed):
-    monkeypatch.setattr(program.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 0, shown))
-    assert program.has_failed("-x.service") is failed
+def test_whether_a_unit_has_failed(monkeypatch, shown, failed):
+    monkeypatch.setattr(service, "run", lambda _command, seconds: shown)
+    assert service.has_failed("-x.service") is failed
+
+
+def test_a_unit_of_which_nothing_is_known_has_failed(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert service.has_failed("-x.service")
 
 
 @pytest.mark.parametrize(
@@ -129,14 +137,14 @@ def test_whether_a_unit_has_failed(program, monkeypatch, shown, failed):
         (" ", "something is wrong"),
     ],
 )
-def test_subjects(program, given, subject):
-    assert program.subject_of(given) == subject
+def test_subjects(given, subject):
+    assert giving.subject_of(given) == subject
 
 
-def test_of_a_long_text_the_end_is_kept(program):
-    text = program.text_of(b"begin\n" + b"x" * 70000 + "ö\nend\n".encode())
+def test_of_a_long_text_the_end_is_kept():
+    text = giving.text_of(b"begin\n" + b"x" * 70000 + "ö\nend\n".encode())
     assert text.startswith("…\nx") and text.endswith("xö\nend") and len(text.encode()) <= 65536 + 4
-    assert program.text_of(b"a\xff\x00b\r\nc") == "a\ufffd?b\nc"
+    assert giving.text_of(b"a\xff\x00b\r\nc") == "a\ufffd?b\nc"
 
 
 class Prosody(threading.Thread):
@@ -166,11 +174,11 @@ class Prosody(threading.Thread):
                 )
 
 
-def sendmail(program, tmp_path, status=0):
-    Path(program.SENDMAIL).write_text(
+def sendmail(tmp_path, status=0):
+    Path(tell.SENDMAIL).write_text(
         f'#!/bin/sh\necho "$@" >> {tmp_path}/arguments\ncat >> {tmp_path}/mails\necho away >&2\nexit {status}\n'
     )
-    Path(program.SENDMAIL).chmod(0o755)
+    Path(tell.SENDMAIL).chmod(0o755)
 
 
 def item(**more):
@@ -178,11 +186,11 @@ def item(**more):
             "jids": list(CONFIG["jids"]), **more}  # fmt: skip
 
 
-def test_an_alarm_is_told(program, tmp_path):
-    sendmail(program, tmp_path)
-    prosody = Prosody(program.PROSODY, "sent")
+def test_an_alarm_is_told(tmp_path):
+    sendmail(tmp_path)
+    prosody = Prosody(str(tmp_path / "PROSODY"), "sent")
     queue = [item(text="ö" * 5000 + '\nred & "hot" ]] <b>')]
-    assert program.deliver(CONFIG, queue) == [] and queue == []
+    assert tell.deliver(CONFIG, queue) == [] and queue == []
     assert (
         tmp_path / "arguments"
     ).read_text() == "-f rosewood@example.net -- hostmaster@example.org night@example.org\n"
@@ -198,25 +206,25 @@ def test_an_alarm_is_told(program, tmp_path):
         assert len(given["body"]) < 4100
 
 
-def test_what_cannot_be_told_waits(program, tmp_path):
-    sendmail(program, tmp_path, 75)
+def test_what_cannot_be_told_waits(tmp_path):
+    sendmail(tmp_path, 75)
     queue = [item()]
-    problems = program.deliver(CONFIG, queue)
+    problems = tell.deliver(CONFIG, queue)
     print(problems)
     assert problems[0] == "mail: away" and problems[1].startswith("XMPP: ") and queue == [item()]
     # The mail server is back first, then Prosody; nobody is told twice.
-    sendmail(program, tmp_path)
-    assert len(program.deliver(CONFIG, queue)) == 1 and queue == [item(mail=False)]
-    Prosody(program.PROSODY, "sent")
-    assert program.deliver(CONFIG, queue) == [] and queue == []
+    sendmail(tmp_path)
+    assert len(tell.deliver(CONFIG, queue)) == 1 and queue == [item(mail=False)]
+    Prosody(str(tmp_path / "PROSODY"), "sent")
+    assert tell.deliver(CONFIG, queue) == [] and queue == []
     assert len((tmp_path / "arguments").read_text().splitlines()) == 2
 
 
 @pytest.mark.parametrize("text", ["x" * 65536, "ö\n" * 20000, "\U0001f525" * 16000, '"' * 60000])
-def test_prosody_takes_the_longest_alarm(program, text):
-    prosody = Prosody(program.PROSODY, "sent")
-    queue = [item(mail=False, subject="s" * program.SUBJECT_LENGTH, text=text)]
-    assert program.deliver(CONFIG, queue) == [] and queue == []
+def test_prosody_takes_the_longest_alarm(tmp_path, text):
+    prosody = Prosody(str(tmp_path / "PROSODY"), "sent")
+    queue = [item(mail=False, subject="s" * giving.SUBJECT_LENGTH, text=text)]
+    assert tell.deliver(CONFIG, queue) == [] and queue == []
     print([len(command) for command in prosody.commands])
     assert len(prosody.commands) == 2
 
@@ -229,86 +237,88 @@ def test_prosody_takes_the_longest_alarm(program, text):
         ("attempt to index nil", True, "XMPP: attempt to index nil"),
     ],
 )
-def test_what_prosody_answers(program, answer, waits, said):
-    Prosody(program.PROSODY, answer)
+def test_what_prosody_answers(tmp_path, notes, answer, waits, said):
+    Prosody(str(tmp_path / "PROSODY"), answer)
     queue = [item(mail=False)]
-    problems = program.deliver(CONFIG, queue)
-    assert bool(queue) is waits and said in problems + program.notes
+    problems = tell.deliver(CONFIG, queue)
+    assert bool(queue) is waits and said in problems + notes
 
 
-def test_giving_an_alarm_never_fails(program, monkeypatch):
+def test_giving_an_alarm_never_fails(notes, monkeypatch):
     stdin = io.TextIOWrapper(io.BytesIO(b"red\n"))
     monkeypatch.setattr(sys, "stdin", stdin)
-    assert program.main(["It burns"]) == 0
-    assert program.notes[:2] == ["It burns", "red"]
-    assert program.notes[2].startswith("this is in the journal only: ")
-    assert program.main(["--over", "It burns"]) == 0
+    assert main.main(["It burns"]) == 0
+    assert notes[:2] == ["It burns", "red"]
+    assert notes[2].startswith("this is in the journal only: ")
+    assert main.main(["--over", "It burns"]) == 0
 
 
 @pytest.mark.parametrize("arguments", [[], ["a", "b"], ["--over"], ["--help"]])
-def test_wrong_use_is_said(program, capsys, arguments):
-    assert program.main(arguments) == 2
+def test_wrong_use_is_said(capsys, arguments):
+    assert main.main(arguments) == 2
     assert "xmpp-alarm SUBJECT" in capsys.readouterr().err
 
 
-def test_from_the_one_end_to_the_other(program, tmp_path, monkeypatch):
+def test_from_the_one_end_to_the_other(tmp_path, monkeypatch, notes):
     """Through the socket, with what is no alarm among them, until there is nothing to do."""
-    monkeypatch.setattr(program, "IDLE", 1)
-    sendmail(program, tmp_path)
-    Prosody(program.PROSODY, "sent")
+    monkeypatch.setattr(service, "IDLE", 1)
+    sendmail(tmp_path)
+    Prosody(str(tmp_path / "PROSODY"), "sent")
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(program.SOCKET)
+    listener.bind(giving.SOCKET)
     listener.listen()
-    service = threading.Thread(target=program.serve, args=(listener, CONFIG))
-    service.start()
+    thread = threading.Thread(target=service.Service(listener, CONFIG).serve)
+    thread.start()
     for garbage in (b"", b"[]", b'{"subject": 1}', b"\xff"):
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(program.SOCKET)
+            connection.connect(giving.SOCKET)
             connection.sendall(garbage)
     for given in (alarm("It burns", "red"), alarm("It burns", "red"), alarm("It burns", over=True)):
-        program.give(given)
-    service.join(20)
-    assert not service.is_alive()
+        give(given)
+    thread.join(20)
+    assert not thread.is_alive()
     subjects = [line for line in (tmp_path / "mails").read_text().splitlines() if line.startswith("Subject: ")]
     assert subjects == ["Subject: rosewood.example.org: It burns", "Subject: rosewood.example.org: Over: It burns"]
-    assert sum(note.startswith("what was given is no alarm") for note in program.notes) == 4
-    assert json.loads(Path(program.STATE).read_text()) == {} and json.loads(Path(program.QUEUE).read_text()) == []
+    assert sum(note.startswith("what was given is no alarm") for note in notes) == 4
+    assert json.loads(Path(service.STATE).read_text()) == {} and json.loads(Path(service.QUEUE).read_text()) == []
 
 
-def test_a_user_gives_and_ends_alarms_of_its_own_only(program, monkeypatch):
+def test_a_user_gives_and_ends_alarms_of_its_own_only():
     """Munin's user, should it be taken over, does not end AIDE's alarm, nor hide it among many."""
-    alarms, given, now = {"Files of the system have changed": {"last": 0}}, {}, 10**9
+    known, given, now = Register({}, DAY), {}, 10**9
+    known.take(alarm("Files of the system have changed"), 0)
 
     def objection(subject, over=False, unit=None, now=now):
-        return program.objection(alarm(subject, over=over, unit=unit), "munin", alarms, given, now)
+        return register.objection(alarm(subject, over=over, unit=unit), "munin", known, given, now)
 
     for subject in ("Files of the system have changed", "munin", "munin:x", "Munin: x", " munin: x"):
         assert "begins with 'munin: '" in objection(subject) and "begins with" in objection(subject, over=True)
     assert "begins with" in objection("munin: x", unit="ssh.service")
     assert objection("munin: Load") is None and objection("munin: Load", over=True) is None
-    alarms |= {f"munin: {number}": {} for number in range(program.MOST_OF_ONE)}
+    for number in range(register.MOST_OF_ONE):
+        known.take(alarm(f"munin: {number}"), now)
     assert "50 alarms that are not over" in objection("munin: one more")
     assert objection("munin: 7") is None and objection("munin: 7", over=True) is None
-    given["munin"] = [now] * program.MOST_AN_HOUR
+    given["munin"] = [now] * register.MOST_AN_HOUR
     assert "within an hour" in objection("munin: 7")
     assert objection("munin: 7", now=now + 3600) is None
 
 
-def test_the_kernel_says_who_gives_an_alarm(program, monkeypatch, tmp_path):
+def test_the_kernel_says_who_gives_an_alarm(notes, monkeypatch, tmp_path):
     """Another user connects to the socket itself, and names a subject of root's."""
     told = []
-    monkeypatch.setattr(program, "IDLE", 1)
-    monkeypatch.setattr(program, "deliver", lambda _config, queue: told.extend(queue) or queue.clear() or [])
+    monkeypatch.setattr(service, "IDLE", 1)
+    monkeypatch.setattr(tell, "deliver", lambda _config, queue: told.extend(queue) or queue.clear() or [])
     tmp_path.chmod(0o755)
     for folder in tmp_path.parents[:-2]:
         folder.chmod(0o755)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(program.SOCKET)
-        Path(program.SOCKET).chmod(0o666)
+        listener.bind(giving.SOCKET)
+        Path(giving.SOCKET).chmod(0o666)
         listener.listen()
-        service = threading.Thread(target=program.serve, args=(listener, CONFIG))
-        service.start()
-        program.give(alarm("Files of the system have changed"))
+        thread = threading.Thread(target=service.Service(listener, CONFIG).serve)
+        thread.start()
+        give(alarm("Files of the system have changed"))
         for over, subject in (
             (True, "Files of the system have changed"),
             (False, "ssh.service has failed"),
@@ -318,41 +328,42 @@ def test_the_kernel_says_who_gives_an_alarm(program, monkeypatch, tmp_path):
                 os.setgid(65534)
                 os.setuid(65534)
                 with socket.socket(socket.AF_UNIX) as connection:
-                    connection.connect(program.SOCKET)
+                    connection.connect(giving.SOCKET)
                     connection.sendall(json.dumps({"subject": subject, "over": over}).encode())
                 os._exit(0)
             assert os.waitpid(child, 0)[1] == 0
-        service.join(timeout=20)
-    print(program.notes)
+        thread.join(timeout=20)
+    print(notes)
     assert [item["subject"] for item in told] == ["Files of the system have changed", "nobody: x"]
-    assert sum("not taken of nobody" in line for line in program.notes) == 2
+    assert sum("not taken of nobody" in line for line in notes) == 2
 
 
-def test_broken_files_are_begun_anew(program):
-    Path(program.STATE).write_text("{")
-    assert program.read(program.STATE, {}) == {}
-    assert "broken" in program.notes[0]
+def test_broken_files_are_begun_anew(notes):
+    Path(service.STATE).write_text("{")
+    assert service.read(service.STATE, {}) == {}
+    assert "broken" in notes[0]
 
 
-def test_the_list(program, capsys):
-    program.decide(alarms := {}, alarm("It burns"), time.time(), DAY)
-    alarms["It burns"]["count"] = 3
-    Path(program.STATE).write_text(json.dumps(alarms))
-    assert program.main(["--list"]) == 0
+def test_the_list(capsys):
+    known = Register({}, DAY)
+    known.take(alarm("It burns"), time.time())
+    known.alarms["It burns"].count = 3
+    Path(service.STATE).write_text(json.dumps(known.as_json()))
+    assert main.main(["--list"]) == 0
     assert capsys.readouterr().out.endswith("     3  It burns\n")
 
 
 @pytest.fixture
-def service(program, tmp_path, monkeypatch):
+def running(tmp_path, monkeypatch):
     """The service behind the socket, which ends when it has nothing to do."""
-    monkeypatch.setattr(program, "IDLE", 1)
-    monkeypatch.setattr(program, "PAUSE", 0.2)
-    sendmail(program, tmp_path)
-    Prosody(program.PROSODY, "sent")
+    monkeypatch.setattr(service, "IDLE", 1)
+    monkeypatch.setattr(service, "PAUSE", 0.2)
+    sendmail(tmp_path)
+    Prosody(str(tmp_path / "PROSODY"), "sent")
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(program.SOCKET)
+    listener.bind(giving.SOCKET)
     listener.listen()
-    thread = threading.Thread(target=program.serve, args=(listener, CONFIG))
+    thread = threading.Thread(target=service.Service(listener, CONFIG).serve)
     thread.start()
     yield thread
     thread.join(20)
@@ -371,31 +382,31 @@ def told(tmp_path, *subjects):
         time.sleep(0.05)
 
 
-def test_a_disk_that_takes_nothing_silences_nobody(program, tmp_path, monkeypatch, service):
+def test_a_disk_that_takes_nothing_silences_nobody(tmp_path, monkeypatch, running):
     """As a full one, or one that may only be read: what cannot be written is kept in memory, and said."""
     with monkeypatch.context() as broken:
 
-        def write(path, _value):
+        def write(path, _value, mode):
             raise OSError(28, "No space left on device", path)
 
-        broken.setattr(program, "write", write)
-        program.give(alarm("It burns", "red"))
+        broken.setattr(files, "write_json", write)
+        give(alarm("It burns", "red"))
         mails = told(tmp_path, "It burns", "alarms cannot be kept on disk")
         assert "No space left on device" in mails and "df -h" in mails
         # It stays, though it has nothing to do: nobody else knows of these alarms.
         time.sleep(1.5)
-        assert service.is_alive() and not Path(program.STATE).exists()
-        program.give(alarm("It burns", over=True))
+        assert running.is_alive() and not Path(service.STATE).exists()
+        give(alarm("It burns", over=True))
         told(tmp_path, "It burns", "alarms cannot be kept on disk", "Over: It burns")
     told(tmp_path, "It burns", "alarms cannot be kept on disk", "Over: It burns", "Over: alarms cannot be kept on disk")
-    service.join(20)
-    assert not service.is_alive() and json.loads(Path(program.STATE).read_text()) == {}
+    running.join(20)
+    assert not running.is_alive() and json.loads(Path(service.STATE).read_text()) == {}
 
 
 @pytest.mark.parametrize("kept", ["{", "[]", '"x"', '{"It burns": {"since": 1}}', '{"It burns": []}', "\0"])
-def test_broken_notes_silence_nobody(program, tmp_path, kept, request):
-    for path in (program.STATE, program.QUEUE):
-        Path(path).write_text(kept if path == program.STATE or kept[0] != "[" else '[{"id": 1}, []]')
-    request.getfixturevalue("service")
-    program.give(alarm("It burns", "red"))
+def test_broken_notes_silence_nobody(tmp_path, kept, request):
+    for path in (service.STATE, service.QUEUE):
+        Path(path).write_text(kept if path == service.STATE or kept[0] != "[" else '[{"id": 1}, []]')
+    request.getfixturevalue("running")
+    give(alarm("It burns", "red"))
     told(tmp_path, "It burns")
