@@ -9,7 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-import subprocess
+
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import CommandError, attempt
 
 LOCKS = (
     "/var/lib/dpkg/lock-frontend",
@@ -70,10 +71,10 @@ def cloud_init_runs():
     if not os.path.exists(CLOUD_INIT):
         return False
     try:
-        done = subprocess.run([CLOUD_INIT, "status"], capture_output=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        done = attempt([CLOUD_INIT, "status"], seconds=30)
+    except CommandError:
         return False
-    return b"status: running" in done.stdout and not started_by_cloud_init()
+    return "status: running" in done.stdout and not started_by_cloud_init()
 
 
 def busy():

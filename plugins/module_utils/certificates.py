@@ -13,7 +13,8 @@ import itertools
 import json
 import math
 import re
-import subprocess
+
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import CommandError, attempt
 
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 PUBLIC_KEY = re.compile(r"-----BEGIN PUBLIC KEY-----(.*?)-----END PUBLIC KEY-----", re.DOTALL)
@@ -41,15 +42,13 @@ class CertificateError(Exception):
 def run(command, stdin=""):
     """Runs openssl and returns its standard output; its first line of complaint is the error."""
     try:
-        done = subprocess.run(command, input=stdin.encode(), capture_output=True, check=False)
-    except OSError as error:
-        raise CertificateError(
-            f"{command[0]}: {error.strerror or error}; install the package openssl on the host"
-        ) from error
-    if done.returncode != 0:
-        lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-        raise CertificateError(lines[0] if lines else f"openssl exited with {done.returncode}")
-    return done.stdout.decode("utf-8", "replace")
+        done = attempt(command, stdin=stdin)
+    except CommandError as error:
+        raise CertificateError(f"{error}; install the package openssl on the host") from error
+    if done.status != 0:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise CertificateError(lines[0] if lines else f"openssl exited with {done.status}")
+    return done.stdout
 
 
 def public_key(text):

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-import subprocess
+
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import CommandError, attempt
 
 HEADER = re.compile(r"^;; ->>HEADER<<- .* status: (\w+),", re.MULTILINE)
 FLAGS = re.compile(r"^;; flags: ([a-z ]*);", re.MULTILINE)
@@ -152,11 +153,9 @@ def ask(questions, *options, server=None, timeout=2):
         for owner, kind in questions
     )
     try:
-        done = subprocess.run([*command, "-f", "/dev/stdin"], input=lines, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise DnsError(
-            f"dig: {error.strerror}; install the package bind9-dnsutils where the questions are asked"
-        ) from error
+        done = attempt([*command, "-f", "/dev/stdin"], stdin=lines, seconds=None)
+    except CommandError as error:
+        raise DnsError(f"{error}; install the package bind9-dnsutils where the questions are asked") from error
     return read_answers(done.stdout)
 
 

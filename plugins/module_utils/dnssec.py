@@ -12,8 +12,9 @@ import glob
 import hashlib
 import os
 import re
-import subprocess
 import time
+
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import CommandError, attempt
 
 ZONE = re.compile(r"[a-z0-9_]([a-z0-9_/-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_/-]{0,61}[a-z0-9_])?)*")
 DNSKEY = re.compile(
@@ -130,10 +131,9 @@ def ask(zone, resolver, timeout):
     command = ["dig", "-r", *([f"@{resolver}"] if resolver else []), "+noall", "+comments", "+answer", "+authority"]
     command += ["+adflag", f"+time={timeout}", "+tries=1", f"{zone}.", "DS"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise DnssecError(f"dig: {error.strerror}; install the package bind9-dnsutils on the host") from error
-    return done.stdout
+        return attempt(command, seconds=None).stdout
+    except CommandError as error:
+        raise DnssecError(f"{error}; install the package bind9-dnsutils on the host") from error
 
 
 def compare(zone, keys, answer):

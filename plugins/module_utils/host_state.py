@@ -12,7 +12,8 @@ from __future__ import annotations
 import os
 import re
 import socket
-import subprocess
+
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import CommandError, attempt
 
 DPKG_FORMAT = "${db:Status-Status}\t${db:Status-Want}\t${db:Status-Eflag}\t${Package}\t${Architecture}\t${Version}\n"
 DPKG_QUERY = ("dpkg-query", "-W", "-f", DPKG_FORMAT)
@@ -52,15 +53,14 @@ class HostStateError(Exception):
 
 def run(command):
     """Runs a command and returns its standard output."""
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "COLUMNS": "500"}
     try:
-        done = subprocess.run(command, capture_output=True, env=environment, check=False)
-    except OSError as error:
-        raise HostStateError(f"{command[0]}: {error.strerror or error}; this module needs a Debian host") from error
-    if done.returncode != 0:
-        said = done.stderr.decode("utf-8", "replace").strip() or "no message"
-        raise HostStateError(f"{' '.join(command[:2])} exited with {done.returncode}: {said}")
-    return done.stdout.decode("utf-8", "replace")
+        done = attempt(command, seconds=None, environment={"SYSTEMD_COLORS": "0", "COLUMNS": "500"})
+    except CommandError as error:
+        raise HostStateError(f"{error}; this module needs a Debian host") from error
+    if done.status != 0:
+        said = done.stderr.strip() or "no message"
+        raise HostStateError(f"{' '.join(command[:2])} exited with {done.status}: {said}")
+    return done.stdout
 
 
 def parse_packages(text):

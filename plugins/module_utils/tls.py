@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-import subprocess
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import CommandError, attempt
 
 CIPHERS_COMMAND = ("openssl", "ciphers", "-s", "-v", "ALL:COMPLEMENTOFALL")
 POLICIES = ("strict", "modern")
@@ -25,10 +25,10 @@ class TlsError(Exception):
 def run(command):
     """Runs openssl and returns its exit status, standard output and standard error."""
     try:
-        done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
-    except OSError as error:
-        raise TlsError(f"{command[0]}: {error.strerror or error}; install the package openssl on the host") from error
-    return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
+        done = attempt(command)
+    except CommandError as error:
+        raise TlsError(f"{error}; install the package openssl on the host") from error
+    return done.status, done.stdout, done.stderr
 
 
 def parse_ciphers(text):

@@ -325,3 +325,25 @@ def test_no_file_of_the_package_is_too_long():
     lengths = {str(path.relative_to(HOST)): len(path.read_text().splitlines()) for path in HOST.rglob("*.py")}
     print(sorted(lengths.items(), key=lambda item: -item[1])[:5])
     assert {name: number for name, number in lengths.items() if number > 400} == {}
+
+
+# What only one file may do, and the files that do it another way for a reason.
+ONE_HOME = {
+    "runs programs": (
+        r"subprocess\.run\(",
+        "host/commands.py",
+        # Validators' output is one text, in the order in which it came.
+        {"config_tree.py"},
+    ),
+    "asks for STARTTLS": (r"urn:ietf:params:xml:ns:xmpp-tls", "host/tls.py", set()),
+    "speaks to Prosody's shell": (r"repl-input", "host/prosody.py", set()),
+}
+
+
+@pytest.mark.parametrize("act", ONE_HOME)
+def test_each_helper_has_one_home(act):
+    pattern, home, excused = ONE_HOME[act]
+    tree = TOP / "plugins" / "module_utils"
+    found = {str(path.relative_to(tree)) for path in tree.rglob("*.py") if re.search(pattern, path.read_text())}
+    print(f"{act}: {', '.join(sorted(found))}")
+    assert home in found and found - {home} <= excused

@@ -260,9 +260,9 @@ def test_the_module_keeps_private_keys_to_itself(tmp_path, key, capsys, monkeypa
     (tmp_path / "key.pem").write_text(pem(key))
     path = str(tmp_path / "cert.pem")
     commands = []
-    start = certificates.subprocess.run
+    start = certificates.attempt
     monkeypatch.setattr(
-        certificates.subprocess, "run", lambda command, **rest: (commands.append(command), start(command, **rest))[1]
+        certificates, "attempt", lambda command, **rest: (commands.append(command), start(command, **rest))[1]
     )
     result = run_module({"paths": [path], "keys": {path: str(tmp_path / "key.pem")}}, capsys, monkeypatch)
     assert result["certificates"][path]["key_matches"] is True

@@ -44,12 +44,12 @@ class World:
         records = [item if isinstance(item, tuple) else (name, kind, item) for item in data]
         self.servers.setdefault(server, {})[name, kind] = answer(name, kind, *records, **rest)
 
-    def __call__(self, command, input, **_options):
+    def __call__(self, command, stdin, **_options):
         server = next((word[1:] for word in command if word.startswith("@")), "resolver")
         self.asked.append(command)
         known = self.servers.get(server, {})
         output = ""
-        for line in input.splitlines():
+        for line in stdin.splitlines():
             name, kind, *_options = line.split()
             name = name.rstrip(".") or ""
             output += known.get((name, kind), answer(name, kind, status="NXDOMAIN") if known else ";; timed out\n")
@@ -63,7 +63,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch):
     made = World()
-    monkeypatch.setattr(dns_check.subprocess, "run", made)
+    monkeypatch.setattr(dns_check, "attempt", made)
     monkeypatch.setattr(dns_check, "has_route", lambda address: True)
     soa = "ns1.example.net. root.example.net. 1 3600 600 86400 60"
     made.put("resolver", ZONE, "SOA", soa, flags="qr rd ra ad")
@@ -266,16 +266,13 @@ def test_a_record_with_a_wrong_signature(world):
 
 
 def test_nobody_answers(monkeypatch):
-    monkeypatch.setattr(dns_check.subprocess, "run", World())
+    monkeypatch.setattr(dns_check, "attempt", World())
     with pytest.raises(dns_check.DnsError, match="the resolver of /etc/resolv.conf does not answer; name another one"):
         check()
 
 
 def test_there_is_no_dig(monkeypatch):
-    def run(*_arguments, **_options):
-        raise FileNotFoundError(2, "No such file or directory")
-
-    monkeypatch.setattr(dns_check.subprocess, "run", run)
+    monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(dns_check.DnsError, match="dig: No such file or directory; install the package bind9-dnsutils"):
         check()
 

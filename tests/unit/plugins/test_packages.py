@@ -52,7 +52,7 @@ def test_cloud_init_is_waited_for_but_by_what_it_starts(locks, tmp_path):
         assert apt_locks.busy() == expected
     program.write_text(f"#!{sys.executable}\nprint('status: running')\n")
     asks = (
-        f"import sys; sys.path.insert(0, {os.path.dirname(apt_locks.__file__)!r}); import apt_locks;"
+        f"import sys; sys.path[:] = {sys.path!r}; from {apt_locks.__package__} import apt_locks;"
         f"apt_locks.CLOUD_INIT = {str(program)!r}; print(apt_locks.cloud_init_runs())"
     )
     (tmp_path / "bin").mkdir()
