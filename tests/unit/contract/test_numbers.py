@@ -28,7 +28,7 @@ PLURAL = rf" (?:(?!the\b|of\b|to\b|and\b|in\b|an\b|a\b)[a-z]+ )?(?:{NOUNS})\b"
 ANY_PLURAL = rf" (?:[a-z]+ )?(?!(?:{VERBS})\b)[a-z]+[^s\W]s\b"
 # One is told apart where these are written, or cannot be there.
 GUARDED = {
-    "{known['count']} times": "only where there is more than one",
+    "{known.count} times": "only where there is more than one",
     "{mine} alarms": "only where there are as many as one user may give",
     "{minutes} minutes": "a text of the operator's, in which the program writes both",
     "{len(newer)} things": "a number of files, of which a host that runs has hundreds",
