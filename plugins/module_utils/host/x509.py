@@ -10,12 +10,17 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
+
+if TYPE_CHECKING:
+    # cryptography 38 has no such name.
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 KINDS = ("ecdsa-p256", "ecdsa-p384", "rsa-3072", "rsa-4096")
@@ -35,7 +40,7 @@ def load_key(pem: str) -> PrivateKeyTypes:
     """Return a private key out of PEM text. Raises X509Error."""
     try:
         return serialization.load_pem_private_key(pem.encode(), password=None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise X509Error(f"no unencrypted private key in PEM: {error}") from error
 
 
@@ -47,6 +52,16 @@ def key_pin(pem: str) -> str:
 def key_family(pem: str) -> str:
     """Return the family of a private key in PEM: RSA, or ECDSA, with which EdDSA goes."""
     return "RSA" if isinstance(load_key(pem), rsa.RSAPrivateKey) else "ECDSA"
+
+
+def family_of_kind(kind: str) -> str:
+    """Return the family of one of KINDS."""
+    return "RSA" if kind.startswith("rsa-") else "ECDSA"
+
+
+def _hash_for(key: PrivateKeyTypes) -> hashes.SHA256 | None:
+    # EdDSA has its own.
+    return None if isinstance(key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)) else hashes.SHA256()
 
 
 def new_key(kind: str) -> str:
@@ -83,9 +98,10 @@ class Certificate:
 
 def _moment(certificate: x509.Certificate, name: str) -> datetime.datetime:
     # cryptography 42 and newer warn of the names without a zone, and 38 has no others.
-    if (moment := getattr(certificate, f"{name}_utc", None)) is not None:
-        return moment
-    return getattr(certificate, name).replace(tzinfo=datetime.timezone.utc)  # noqa: UP017
+    moment: datetime.datetime | None = getattr(certificate, f"{name}_utc", None)
+    if moment is None:
+        moment = getattr(certificate, name).replace(tzinfo=datetime.UTC)
+    return moment
 
 
 def look(pem: str) -> Certificate:
@@ -107,7 +123,7 @@ def look(pem: str) -> Certificate:
             pin=pin(certificate.public_key()),
             digest=certificate.fingerprint(hashes.SHA256()).hex(),
         )
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension) as error:
         raise X509Error(f"no certificate: {error}") from error
 
 
@@ -131,7 +147,7 @@ def request(key_pem: str, names: Sequence[str], *, with_usage: bool = False) -> 
         builder = builder.add_extension(usage, critical=True)
         both = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         builder = builder.add_extension(x509.ExtendedKeyUsage(both), critical=False)
-    signed = builder.sign(key, hashes.SHA256())  # type: ignore[arg-type]
+    signed = builder.sign(key, _hash_for(key))  # type: ignore[arg-type]
     return signed.public_bytes(serialization.Encoding.PEM).decode()
 
 
@@ -150,4 +166,4 @@ def self_signed(key_pem: str, names: Sequence[str], common_name: str, days: int)
         .not_valid_after(now + datetime.timedelta(days=days))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
     )
-    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()  # type: ignore[arg-type]
+    return builder.sign(key, _hash_for(key)).public_bytes(serialization.Encoding.PEM).decode()  # type: ignore[arg-type]
