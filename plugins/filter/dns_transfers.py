@@ -53,7 +53,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Show who may transfer
+- name: Show the hosts that may transfer
   ansible.builtin.debug:
     msg: "{{ (secondaries | magicbroccoli.xmpp.dns_transfers(keys=vault_keys)).may_transfer }}"
   vars:
@@ -72,11 +72,11 @@ _value:
       type: list
       elements: str
     notified:
-      description: Who is told of changes.
+      description: The name servers that are notified of changes.
       type: list
       elements: str
     may_transfer:
-      description: Who may transfer.
+      description: The hosts that may transfer.
       type: list
       elements: str
     members:
@@ -84,7 +84,7 @@ _value:
       type: list
       elements: str
     asked:
-      description: Who is asked for zones.
+      description: The primaries that are asked for zones.
       type: list
       elements: str
 """

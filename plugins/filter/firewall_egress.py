@@ -16,7 +16,7 @@ author:
 description:
   - Turns the services of a host into rules of what its daemons may reach, and as whom.
   - Apt's user may fetch packages, the clock may be set, mail may be handed on. V(server) lets Prosody reach other servers at 5269,
-    5270 and 443, and V(turn) coturn whoever is called, from the relay's ports.
+    5270 and 443, and V(turn) coturn every called client, from the relay's ports.
   - The DNS may be asked by these users, but for coturn's, by resolvers, and by O(users).
   - An unknown service is an error.
 positional: users
@@ -27,7 +27,7 @@ options:
     elements: str
     required: true
   users:
-    description: Other users who may ask the DNS.
+    description: Other users who may send DNS queries.
     type: list
     elements: str
     default: []

@@ -9,7 +9,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import provider
 
 DOCUMENTATION = r"""
 name: provider_file
-short_description: Tell what strangers who look for an XMPP server may know of this one
+short_description: Describe this server for lists of XMPP servers
 version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)

@@ -14,7 +14,7 @@ version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:
-  - Holds what is served against what is published. Each domain and component needs an address and SRV records (RFC 6120,
+  - Compares the served names with the published ones. Each domain and component needs an address and SRV records (RFC 6120,
     section 3.2) in one of the zones, and its name in the certificate (RFC 7590).
   - Roles do not know of each other, and each takes its own variables, so only the site can see this.
   - A wildcard in a zone stands for the names below its closest encloser (RFC 4592) and not for a name that exists, even if

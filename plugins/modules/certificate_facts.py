@@ -15,7 +15,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.certificates im
 
 DOCUMENTATION = r"""
 module: certificate_facts
-short_description: Tell what is in certificate files on the host
+short_description: Return the contents of certificate files on the host
 version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)

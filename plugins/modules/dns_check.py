@@ -18,7 +18,7 @@ description:
     sees that it answers by UDP, too. Whose name server that is makes no difference.
   - Asks a validating resolver where the zone is, whether the chain of trust reaches it, and whether the signature of each
     record fits.
-  - Fails when anything is not as it should be. The message has one line for each finding.
+  - Fails if a record is missing, wrong or surplus. The message has one line for each finding.
   - A zone that is not one by itself, but names within somebody else's zone, is looked for there.
   - It changes nothing.
 options:
@@ -145,7 +145,7 @@ zones:
           description: The same as a sentence.
           type: str
     findings:
-      description: What is not as it should be.
+      description: The faults that were found.
       type: list
       elements: dict
       contains:

@@ -76,7 +76,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 zones:
-  description: Name of each zone to what is known of it.
+  description: The name of each zone, and its state.
   returned: success
   type: dict
   contains:

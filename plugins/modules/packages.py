@@ -53,7 +53,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 waited_for:
-  description: Who has kept apt busy, one after the other.
+  description: The processes that kept apt busy, one after the other.
   returned: always
   type: list
   elements: str
