@@ -12,6 +12,8 @@ import shutil
 import pytest
 from conftest import HOSTNAME, INVENTORY
 
+ON_THE_CONTROLLER = pytest.mark.any_release("a run that fails before the host is asked does not know its release")
+
 CASES = {
     "window": (
         {"updates_windows": ["25:00-05:00"]},
@@ -87,6 +89,7 @@ def refusal(rosewood, run):
     return result.stdout + result.stderr
 
 
+@ON_THE_CONTROLLER
 @pytest.mark.parametrize("case", CASES)
 def test_wrong_value(rosewood, site, case):
     variables, words = CASES[case]
@@ -121,6 +124,7 @@ def test_an_alias_beside_other_records(rosewood, site):
     assert rosewood.out("find /etc -newermt '-1 hour' -type f -printf '%p %T@\\n' | sort | sha256sum") == before
 
 
+@ON_THE_CONTROLLER
 def test_missing_domain(rosewood, site, tmp_path):
     inventory = tmp_path / "inventory"
     shutil.copytree(INVENTORY, inventory)
