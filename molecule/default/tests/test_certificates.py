@@ -133,7 +133,7 @@ def test_a_file_that_is_not_there_is_named(deploy, tmp_path):
     missing = {"certificates_source": f"{tmp_path}/none.pem", "certificates_key_source": f"{tmp_path}/none.key"}
     refused = deploy(**missing)
     assert refused.returncode != 0
-    assert f"{tmp_path}/none.pem is not there" in " ".join(refused.stdout.split() + refused.stderr.split())
+    assert f"{tmp_path}/none.pem does not exist" in " ".join(refused.stdout.split() + refused.stderr.split())
 
 
 TWO = {"certificates_key_types": ["rsa-3072", "ecdsa-p256"]}
