@@ -151,7 +151,7 @@ def test_both_forms_of_a_domain(unicode, ascii_form):
         ("xn--a.test", "'xn--a' is not an A-label"),
         ("xn--.test", "'xn--' is not an A-label"),
         ("bücher", "it has one label only"),
-        ("bücher..test", "there is nothing between two dots"),
+        ("bücher..test", "it has an empty label: two dots in a row"),
         ("bü_cher.test", "'_' is not allowed"),
         ("bü cher.test", "' ' is not allowed"),
     ],
@@ -201,15 +201,15 @@ def test_the_model_has_one_form_whichever_is_written():
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
-        ("xmpp_extra_domains", [{"domain": "bücher.test"}, {"domain": "xn--bcher-kva.test"}], "is twice in the list"),
+        ("xmpp_extra_domains", [{"domain": "bücher.test"}, {"domain": "xn--bcher-kva.test"}], "appears twice in the list"),
         (
             "xmpp_components",
             {"muc": "a.bücher.test", "upload": "a.xn--bcher-kva.test"},
             "is the name of two components",
         ),
-        ("xmpp_admins", ["a@bücher.test", "a@xn--bcher-kva.test"], "'a@bücher.test' is twice in the list"),
-        ("xmpp_user_passwords", {"a@bücher.test": "x", "a@xn--bcher-kva.test": "y"}, "is twice in the list"),
-        ("prosody_host_settings_extra", {"bücher.test": {}, "xn--bcher-kva.test": {}}, "is twice in the list"),
+        ("xmpp_admins", ["a@bücher.test", "a@xn--bcher-kva.test"], "'a@bücher.test' appears twice in the list"),
+        ("xmpp_user_passwords", {"a@bücher.test": "x", "a@xn--bcher-kva.test": "y"}, "appears twice in the list"),
+        ("prosody_host_settings_extra", {"bücher.test": {}, "xn--bcher-kva.test": {}}, "appears twice in the list"),
     ],
 )
 def test_two_forms_are_one_name(variable, value, message):

@@ -545,11 +545,11 @@ def test_repositories(value):
     ("name", "value", "message"),
     [
         ("backup_repositories", "/srv/backup", "is not a list of repositories"),
-        ("backup_repositories", ["/srv/backup", "/srv/backup"], "is twice"),
+        ("backup_repositories", ["/srv/backup", "/srv/backup"], "appears twice"),
         ("backup_repositories", ["backup.test:/srv"], "'backup.test' is not a kind of target"),
         ("backup_repositories", ["sftp:backup"], "it names no user, host and folder"),
         ("backup_repositories", ["sftp:a@-oProxyCommand=x:/b"], "it names no user, host and folder"),
-        ("backup_repositories", ["rest:http://backup.test/"], "who listens could delete backups"),
+        ("backup_repositories", ["rest:http://backup.test/"], "an eavesdropper could delete backups"),
         (
             "backup_repositories",
             ["rest:https://me:hunter2@backup.test/"],

@@ -51,7 +51,7 @@ def test_an_empty_catalog_is_one():
         (["example.org"], 'a"; };.invalid', "name: 'a\"; };.invalid' is not a domain name"),
         ([NAME], NAME, "name: 'catalog.invalid' is one of the zones; write a name that nothing else has"),
         ("example.org", NAME, "zones: 'example.org' is not a list of zones"),
-        (["example.org", "example.org"], NAME, "zones: 'example.org' is twice in the list"),
+        (["example.org", "example.org"], NAME, "zones: 'example.org' appears twice in the list"),
         (["exam\nple.org"], NAME, "zones: 'exam\\nple.org' is not a domain name"),
         ([None], NAME, "zones: None is not a domain name"),
     ],
