@@ -201,7 +201,11 @@ def test_the_model_has_one_form_whichever_is_written():
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
-        ("xmpp_extra_domains", [{"domain": "bücher.test"}, {"domain": "xn--bcher-kva.test"}], "appears twice in the list"),
+        (
+            "xmpp_extra_domains",
+            [{"domain": "bücher.test"}, {"domain": "xn--bcher-kva.test"}],
+            "appears twice in the list",
+        ),
         (
             "xmpp_components",
             {"muc": "a.bücher.test", "upload": "a.xn--bcher-kva.test"},

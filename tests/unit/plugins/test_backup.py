@@ -285,6 +285,8 @@ def test_a_daemon_that_was_taken_over_gets_nothing_saved_but_its_own(program, of
 
 def test_a_disk_is_not_filled(program, tmp_path, monkeypatch):
     disk = os.statvfs(tmp_path)
+    # Others write to this disk meanwhile.
+    monkeypatch.setattr(os, "statvfs", lambda _path: disk)
     free = disk.f_bavail * disk.f_frsize
     program.require_room(str(tmp_path), free - 2**30, "a copy")
     with pytest.raises(program.Failed, match="there is no space for a copy: it needs"):
