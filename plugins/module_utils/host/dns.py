@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass
 
 import dns.exception
@@ -15,6 +16,7 @@ import dns.rcode
 import dns.rdatatype
 import dns.resolver
 
+PORT = 53
 SECONDS = 3
 TRIES = 2
 
@@ -47,6 +49,18 @@ def _servers(server: str) -> list[str]:
         raise DnsError(f"/etc/resolv.conf names no resolver: {error}") from error
 
 
+def _connected(server: str) -> socket.socket:
+    """Return a socket that is told at once when a server's port is closed; one that is not connected waits in vain."""
+    datagrams = socket.socket(socket.AF_INET6 if ":" in server else socket.AF_INET, socket.SOCK_DGRAM)
+    datagrams.setblocking(False)
+    try:
+        datagrams.connect((server, PORT))
+    except OSError:
+        datagrams.close()
+        raise
+    return datagrams
+
+
 def ask(
     server: str,
     name: str,
@@ -70,9 +84,13 @@ def ask(
     for _try in range(tries):
         for place in _servers(server):
             try:
-                message, _tcp = dns.query.udp_with_fallback(question, place, timeout=seconds)
+                with _connected(place) as datagrams:
+                    message, _tcp = dns.query.udp_with_fallback(
+                        question, place, timeout=seconds, port=PORT, udp_sock=datagrams
+                    )
             except (dns.exception.DNSException, OSError, ValueError) as error:
-                reason = "no answer" if isinstance(error, dns.exception.Timeout) else f"no answer ({error})"
+                detail = getattr(error, "strerror", None) or str(error)
+                reason = "no answer" if isinstance(error, dns.exception.Timeout) else f"no answer ({detail})"
                 continue
             status = dns.rcode.to_text(message.rcode())
             if status in ("NOERROR", "NXDOMAIN"):

@@ -167,16 +167,11 @@ class Server(threading.Thread):
 @pytest.fixture
 def serve(monkeypatch):
     servers = []
-    real = questions.dns.query.udp_with_fallback
 
     def start(answer):
         server = Server(answer)
         servers.append(server)
-        monkeypatch.setattr(
-            questions.dns.query,
-            "udp_with_fallback",
-            lambda question, place, timeout: real(question, place, timeout=timeout, port=server.port),
-        )
+        monkeypatch.setattr(questions, "PORT", server.port)
         return server
 
     yield start
@@ -189,6 +184,20 @@ def reply(question, *records, rcode=dns.rcode.NOERROR):
     made.set_rcode(rcode)
     made.answer = [dns.rrset.from_text(*record) for record in records]
     return made
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_server_that_is_down_is_known_at_once(monkeypatch, address):
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind((address, 0))
+        monkeypatch.setattr(questions, "PORT", free.getsockname()[1])
+    began = time.monotonic()
+    with pytest.raises(questions.DnsError) as refused:
+        questions.ask(address, "a.test", "CAA", seconds=20)
+    took = time.monotonic() - began
+    print(f"{refused.value}, after {took:.3f} s")
+    assert str(refused.value) == f"{address} does not tell the CAA records of a.test: no answer (Connection refused)"
+    assert took < 10
 
 
 def test_records_and_their_ttl(serve):
