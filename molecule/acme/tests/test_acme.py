@@ -197,9 +197,10 @@ def test_a_bind_that_is_down(maple, authority):
         # The resolver would remember for some seconds that nobody has answered.
         authority.out("systemctl restart unbound")
     assert result.rc == 1
-    assert "127.0.0.1#53: connection refused" in result.stderr
+    records = "does not tell the CAA records of acme.test:"
+    assert f"127.0.0.1 {records} no answer (Connection refused)" in result.stderr
     # The resolver finds nobody to ask: it says so at once, or lets the question time out.
-    assert "CAA records of acme.test: SERVFAIL" in result.stderr or "198.51.100.81#53: timed out" in result.stderr
+    assert re.search(f"the resolver {records} (SERVFAIL|no answer)", result.stderr)
 
 
 @pytest.mark.usefixtures("unchanged")

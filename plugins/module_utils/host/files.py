@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import json
 import os
 import tempfile
@@ -46,6 +47,12 @@ def replace(
         with contextlib.suppress(OSError):
             os.unlink(draft)
         raise
+
+
+def drafts(path: str) -> str:
+    """Return the pattern for glob of the drafts of a file that `replace` leaves behind when the host loses its power."""
+    folder, name = os.path.split(path)
+    return os.path.join(glob.escape(folder), f".{glob.escape(name)}.????????")
 
 
 def remove(path: str) -> None:

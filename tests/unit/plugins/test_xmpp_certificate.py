@@ -1,15 +1,17 @@
 # Copyright (c) magicbroccoli contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program on the host that orders, proves and deploys a certificate, loaded from where the role keeps it."""
+"""The program on the host that orders, proves and deploys a certificate: xmpp-certificate."""
 
 import base64
+import contextlib
 import datetime
 import functools
 import hashlib
 import json
 import os
 import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -17,10 +19,31 @@ import sys
 import threading
 from pathlib import Path
 
+import dns.exception
+import dns.message
+import dns.query
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
 import pytest
-from programs import load_program
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host import commands, tls, x509
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host import dns as host_dns
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.certificate import (
+    authority as acme,
+)
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.certificate import (
+    caa,
+    clock,
+    deploy,
+    errors,
+    main,
+    pairs,
+    records,
+    renewal,
+    roll,
+)
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.certificate.settings import Settings
 
-PROGRAM = Path(__file__).parents[3] / "roles/certificates/templates/usr/local/sbin/xmpp-certificate"
 NAMES = ["example.org", "conference.example.org"]
 DIRECTORY = "https://acme.example.net/directory"
 ACCOUNT = "https://acme.example.net/account/7"
@@ -59,27 +82,82 @@ def keys(tmp_path_factory):
     return paths
 
 
+class Program:
+    """What the program does with a configuration: its objects are made for each call, as each run of it makes them."""
+
+    Refused = errors.Refused
+    main = staticmethod(main.main)
+    digest = staticmethod(pairs.digest)
+    look = staticmethod(pairs.look)
+    reason = staticmethod(acme.reason)
+    rolling = staticmethod(lambda: (state := roll.State.load()) and vars(state))
+    register = staticmethod(lambda config: acme.Authorities(Settings.of(config)).register())
+    account = staticmethod(lambda config, directory: acme.Authority(Settings.of(config), directory).account())
+    roll = staticmethod(lambda config, how: roll.Roll(Settings.of(config)).report(how))
+    requests = staticmethod(lambda config: renewal.requests(Settings.of(config)))
+    prepare = staticmethod(lambda config: pairs.Store(Settings.of(config)).prepare())
+    make_keys = staticmethod(lambda config: pairs.Store(Settings.of(config)).make_keys())
+    pairs = staticmethod(lambda config: pairs.Store(Settings.of(config)).pairs())
+    current = staticmethod(lambda config: pairs.Store(Settings.of(config)).contents())
+    in_use = staticmethod(lambda config: pairs.Store(Settings.of(config)).pins())
+    swap = staticmethod(lambda config, texts: pairs.Store(Settings.of(config)).swap(contents(texts)))
+
+    @staticmethod
+    def first(config):
+        return pairs.Store(Settings.of(config)).first
+
+    @staticmethod
+    def keep(config, **options):
+        return renewal.Renewal(Settings.of(config), **options).keep()
+
+    def due(self, config, now):
+        return renewal.Renewal(Settings.of(config)).due(self.first(config), now)
+
+    def check(self, config, chain, now):
+        self.first(config).check(chain, config["names"], now)
+
+    def check_tlsa(self, config, pin):
+        renewal.Renewal(Settings.of(config)).check_tlsa(self.first(config), pin)
+
+    @staticmethod
+    def deployment(config):
+        settings = Settings.of(config)
+        return deploy.Deployment(settings, pairs.Store(settings))
+
+    def ask(self, config, families=(None,)):
+        return self.deployment(config).ask(families)
+
+    def deploy(self, config, texts):
+        return self.deployment(config).deploy(contents(texts))
+
+    @staticmethod
+    def forbidden(config, identities, account):
+        issuer = caa.Issuer(identities, account, config["challenge"])
+        return caa.forbidden(records.Records(config["dns_server"]), config["names"], issuer)
+
+
+def contents(texts):
+    return [pairs.Content(*both) for both in texts]
+
+
 @pytest.fixture
 def program(tmp_path, monkeypatch):
-    module = load_program(PROGRAM)
-    for name in (
-        "CONFIG",
-        "STATE",
-        "ROLL",
-        "OFFERED",
-        "ACCOUNTS",
-        "CERTBOT_ACCOUNTS",
-        "LOCK",
-        "HOOKS",
-        "ORDERED",
-        "FAILED",
-    ):
-        monkeypatch.setattr(module, name, str(tmp_path / name))
-    monkeypatch.setattr(module, "PROVE_SECONDS", 0.2)
+    """The program, whose places are below a folder of the test's."""
+    for module, names in {
+        main: ["CONFIG", "LOCK"],
+        pairs: ["STATE"],
+        roll: ["ROLL"],
+        renewal: ["OFFERED", "ORDERED", "FAILED"],
+        acme: ["ACCOUNTS", "CERTBOT_ACCOUNTS"],
+        deploy: ["HOOKS"],
+    }.items():
+        for name in names:
+            monkeypatch.setattr(module, name, str(tmp_path / name))
+    monkeypatch.setattr(deploy, "PROVE_SECONDS", 0.2)
     # Who runs the tests need not be root.
-    monkeypatch.setattr(module.os, "fchown", lambda *_: None)
-    monkeypatch.setattr(module.os, "chown", lambda *_: None)
-    return module
+    monkeypatch.setattr(os, "fchown", lambda *_: None)
+    monkeypatch.setattr(os, "chown", lambda *_: None)
+    return Program()
 
 
 @pytest.fixture
@@ -112,14 +190,35 @@ def config(tmp_path, keys):
 
 
 def dig(*records, status="NOERROR"):
-    """What dig prints of records."""
-    header = f";; Got answer:\n;; ->>HEADER<<- opcode: QUERY, status: {status}, id: 1\n;; flags: qr aa; QUERY: 1\n\n"
-    return header + "".join(f"name.example.org.\t300\tIN\t{record}\n" for record in records)
+    """What a name server answers: its status, and records as type and data."""
+    return status, records
+
+
+def asked_of(monkeypatch, answer):
+    """Has name servers answer as `answer` says, given server, name and type; None is no answer."""
+
+    def query(question, place, **_):
+        (wanted,) = question.question
+        name = wanted.name.to_text(omit_final_dot=True)
+        found = answer(place, name, dns.rdatatype.to_text(wanted.rdtype))
+        if found is None:
+            raise dns.exception.Timeout
+        status, texts = found
+        message = dns.message.make_response(question)
+        message.set_rcode(dns.rcode.from_text(status))
+        for text in texts:
+            kind, _space, data = text.partition(" ")
+            message.answer.append(dns.rrset.from_text(wanted.name, 300, "IN", kind, data))
+        return dns.message.from_wire(message.to_wire()), False
+
+    monkeypatch.setattr(dns.query, "udp_with_fallback", query)
+    monkeypatch.setattr(host_dns, "_connected", lambda _server: contextlib.nullcontext())
+    monkeypatch.setattr(host_dns, "_servers", lambda server: [server or "resolver"])
 
 
 def install(program, config, chain, directory=DIRECTORY):
     Path(config["path"]).write_text(chain)
-    Path(program.STATE).write_text(json.dumps({"directory": directory, "chains": [program.digest(chain)]}))
+    Path(pairs.STATE).write_text(json.dumps({"directory": directory, "chains": [program.digest(chain)]}))
 
 
 # --- when a certificate is due ------------------------------------------------------------------------------------
@@ -139,23 +238,16 @@ class Life:
 
     def __init__(self, program, config, monkeypatch, hours, names=NAMES):
         self.hours, self.now, self.names = hours, NOW, {}
-        # OpenSSL need not be asked each hour.
-        self.pin = program.key_digest(config["key_path"])
+        self.pin = program.first(config).pin
         self.order(config, names)
-        monkeypatch.setattr(program, "look", self.look)
-        monkeypatch.setattr(program, "key_digest", lambda _path: self.pin)
-        monkeypatch.setattr(program, "family", lambda _key: "ECDSA")
-        monkeypatch.setattr(program, "clock", lambda: self.now)
+        monkeypatch.setattr(x509, "look", self.look)
+        monkeypatch.setattr(clock, "now", lambda: self.now)
 
     def order(self, config, names):
         """Each order makes another chain, which `look` knows."""
         chain = f"-----BEGIN CERTIFICATE-----\n{len(self.names):04}\n-----END CERTIFICATE-----\n"
-        self.names[chain] = {
-            "begin": self.now,
-            "end": self.now + datetime.timedelta(hours=self.hours),
-            "names": set(names),
-        }
-        self.names[chain]["pin"] = self.pin
+        end = self.now + datetime.timedelta(hours=self.hours)
+        self.names[chain] = x509.Certificate(self.now, end, frozenset(names), self.pin, pairs.digest(chain))
         return chain
 
     def look(self, chain):
@@ -187,7 +279,7 @@ def test_what_fails_is_tried_again_in_time_and_not_too_often(program, config, mo
         tries.append(life.now)
         raise program.Refused("the authority is away")
 
-    monkeypatch.setattr(program, "issue", issue)
+    monkeypatch.setattr(acme.Authorities, "issue", issue)
     for _hour in range(hours):
         life.now += datetime.timedelta(hours=1)
         if program.due(config, life.now):
@@ -201,14 +293,14 @@ def test_what_fails_is_tried_again_in_time_and_not_too_often(program, config, mo
         program.keep(config)
     assert tries[-1] == life.now
     # A failure of a time to come, since the clock was set back, is not waited for.
-    Path(program.FAILED).write_text(json.dumps({"at": int(life.now.timestamp()) + 30 * 86400, "why": "before"}))
+    Path(renewal.FAILED).write_text(json.dumps({"at": int(life.now.timestamp()) + 30 * 86400, "why": "before"}))
     with pytest.raises(program.Refused, match="^the authority is away"):
         program.keep(config, patient=True)
     # What is mended needs no hand.
-    monkeypatch.setattr(program, "issue", lambda pair, _may_lack: (life.order(pair, NAMES), {}))
-    monkeypatch.setattr(program, "check", lambda *_: None)
+    monkeypatch.setattr(acme.Authorities, "issue", lambda _, pair, _may_lack: (life.order(pair, NAMES), {}))
+    monkeypatch.setattr(pairs.Pair, "check", lambda *_: None)
     life.now += datetime.timedelta(hours=12)
-    assert program.keep(config, patient=True).startswith("issued: ") and not Path(program.FAILED).exists()
+    assert program.keep(config, patient=True).startswith("issued: ") and not Path(renewal.FAILED).exists()
 
 
 def test_what_was_ordered_is_not_ordered_again_because_a_daemon_did_not_reload(program, config, authority, monkeypatch):
@@ -216,22 +308,22 @@ def test_what_was_ordered_is_not_ordered_again_because_a_daemon_did_not_reload(p
     install(program, config, authority(config["key_path"], names=NAMES[:1]))
     orders, broken = [], True
 
-    def issue(pair, _may_lack):
+    def issue(_authorities, pair, _may_lack):
         orders.append(pair)
-        return authority(pair["key_path"]), {}
+        return authority(pair.key_path), {}
 
     def hooks():
         if broken:
             raise program.Refused("nginx: broken")
 
-    monkeypatch.setattr(program, "issue", issue)
-    monkeypatch.setattr(program, "hooks", hooks)
+    monkeypatch.setattr(acme.Authorities, "issue", issue)
+    monkeypatch.setattr(deploy, "hooks", hooks)
     for _run in range(4):
         with pytest.raises(program.Refused, match="nginx: broken; the old one is in place again"):
             program.keep(config)
     broken = False
     assert program.keep(config).startswith("issued: ") and len(orders) == 1
-    assert program.keep(config).startswith("unchanged: ") and os.listdir(program.ORDERED) == []
+    assert program.keep(config).startswith("unchanged: ") and os.listdir(renewal.ORDERED) == []
 
 
 # --- names that cannot be proven ----------------------------------------------------------------------------------
@@ -262,7 +354,7 @@ def test_a_name_that_cannot_be_proven_does_not_hold_up_the_others(
 ):
     if here:
         install(program, config, authority(config["key_path"], names=here, days=90))
-    monkeypatch.setattr(program, "clock", lambda: NOW + datetime.timedelta(days=90 * (100 - left) / 100))
+    monkeypatch.setattr(clock, "now", lambda: NOW + datetime.timedelta(days=90 * (100 - left) / 100))
     before = Path(config["path"]).read_text() if here else None
     asked = []
 
@@ -273,18 +365,16 @@ def test_a_name_that_cannot_be_proven_does_not_hold_up_the_others(
         asked.append(names)
         if how in SAID and "conference.example.org" in names:
             raise program.Refused(program.reason(SAID[how]))
-        monkeypatch.setattr(program, "clock", lambda: datetime.datetime.now(datetime.UTC))
+        monkeypatch.setattr(clock, "now", lambda: datetime.datetime.now(datetime.UTC))
         Path(at["--fullchain-path"]).write_text(authority(config["key_path"], names=names))
 
     config["challenge"] = "http-01"
-    monkeypatch.setattr(program, "certbot", certbot)
-    monkeypatch.setattr(program, "caa_identities", lambda *_: [])
-    monkeypatch.setattr(program, "account", lambda *_: ACCOUNT)
+    monkeypatch.setattr(acme.Authority, "certbot", certbot)
+    monkeypatch.setattr(acme.Authority, "identities", lambda *_: [])
+    monkeypatch.setattr(acme.Authority, "account", lambda *_: ACCOUNT)
     bad = {"conference.example.org": "it is not proven"}
-    monkeypatch.setattr(
-        program, "forbidden", lambda given, *_: bad if how == "records" and len(given["names"]) > 1 else {}
-    )
-    monkeypatch.setattr(program, "unanswered", lambda given: bad if how == "unanswered" else {})
+    monkeypatch.setattr(caa, "forbidden", lambda _, names, __: bad if how == "records" and len(names) > 1 else {})
+    monkeypatch.setattr(acme.Authorities, "unanswered", lambda *_: bad if how == "unanswered" else {})
     with pytest.raises(program.Refused) as refused:
         program.keep(config)
     print(type(refused.value).__name__, refused.value, asked)
@@ -293,7 +383,7 @@ def test_a_name_that_cannot_be_proven_does_not_hold_up_the_others(
         assert Path(config["path"]).read_text() == before
         return
     assert asked[-1] == ["example.org"] and "it lacks conference.example.org: " in str(refused.value)
-    assert program.look(Path(config["path"]).read_text())["names"] == {"example.org"}
+    assert program.look(Path(config["path"]).read_text()).names == {"example.org"}
     # The next time it is the same, and no order is made for it.
     count = len(asked)
     with pytest.raises(program.Refused) as refused:
@@ -325,7 +415,7 @@ def test_the_key_and_the_first_certificate(program, config, kind):
     assert program.prepare(config) == ["the key", "a certificate of its own, until one is issued"]
     text = openssl("pkey", "-in", config["key_path"], "-noout", "-text")
     assert {"ecdsa-p256": "P-256", "ecdsa-p384": "P-384", "rsa-3072": "3072 bit"}[kind] in text
-    assert program.look(Path(config["path"]).read_text())["names"] == set(NAMES)
+    assert program.look(Path(config["path"]).read_text()).names == set(NAMES)
     assert os.stat(config["key_path"]).st_mode & 0o777 == 0o640
     key = Path(config["key_path"]).read_text()
     assert program.prepare(config) == []
@@ -362,11 +452,11 @@ def test_a_key_that_tlsa_records_do_not_know_is_refused(program, config, monkeyp
     asked, answers = [], {}
     config["tlsa_names"] = ["_5222._tcp.a.test", "_443._tcp.a.test"]
 
-    def answer(command, **_):
-        asked.append(command)
-        return dig(*answers.get(command[-2], []))
+    def answer(*question):
+        asked.append(question)
+        return dig(*answers.get(question[1], []))
 
-    monkeypatch.setattr(program, "run", answer)
+    asked_of(monkeypatch, answer)
     pin = "ab" * 32
     program.check_tlsa(config, pin)
     other = f"TLSA 3 1 1 {'CD' * 32}"
@@ -375,28 +465,28 @@ def test_a_key_that_tlsa_records_do_not_know_is_refused(program, config, monkeyp
     answers["_443._tcp.a.test"] = [other]
     with pytest.raises(program.Refused, match=r"the TLSA records of _443\._tcp\.a\.test know another key"):
         program.check_tlsa(config, pin)
-    assert asked[0][:3] == ["dig", "-r", "@127.0.0.1"] and asked[0][-2:] == ["_5222._tcp.a.test", "TLSA"]
+    assert asked[0] == ("127.0.0.1", "_5222._tcp.a.test", "TLSA")
 
 
 def test_what_a_name_server_does_not_know_the_resolver_is_asked_for(program, config, monkeypatch):
-    answers = {"@127.0.0.1": dig(status="REFUSED"), "+noall": dig("NS ns1.example.org.", "NS ns2.example.org.")}
-    monkeypatch.setattr(program, "run", lambda command, **_: answers[command[2]])
-    assert program.look_up(config, "example.org", "NS") == ["ns1.example.org.", "ns2.example.org."]
-    answers["@127.0.0.1"] = dig(status="NXDOMAIN")
-    assert program.look_up(config, "example.org", "NS") == []
-    answers |= {"@127.0.0.1": dig(status="REFUSED"), "+noall": dig(status="SERVFAIL")}
+    answers = {"127.0.0.1": dig(status="REFUSED"), "resolver": dig("NS ns1.example.org.", "NS ns2.example.org.")}
+    asked_of(monkeypatch, lambda server, *_: answers.get(server))
+    known = records.Records(config["dns_server"])
+    assert known.look_up("example.org", "NS") == ["ns1.example.org.", "ns2.example.org."]
+    answers["127.0.0.1"] = dig(status="NXDOMAIN")
+    assert known.look_up("example.org", "NS") == []
+    answers |= {"127.0.0.1": dig(status="REFUSED"), "resolver": dig(status="SERVFAIL")}
     with pytest.raises(
         program.Refused,
         match=r"^127.0.0.1 does not tell .*: REFUSED; the resolver does not tell the NS records of example\.org: SERVFAIL$",
     ):
-        program.look_up(config, "example.org", "NS")
-    with pytest.raises(program.Refused, match=r"^192\.0\.2\.1 does not tell the NS .*: no answer$"):
-        monkeypatch.setattr(program, "run", lambda *_, **__: "")
-        program.ask_dns("192.0.2.1", "example.org", "NS")
+        known.look_up("example.org", "NS")
+    with pytest.raises(host_dns.DnsError, match=r"^192\.0\.2\.1 does not tell the NS .*: no answer$"):
+        host_dns.ask("192.0.2.1", "example.org", "NS")
 
 
 @pytest.mark.parametrize(
-    ("records", "refused"),
+    ("held", "refused"),
     [
         ({}, None),
         ({"example.org": ['0 issue "ca.example.net"', '0 issuewild ";"']}, None),
@@ -410,10 +500,8 @@ def test_what_a_name_server_does_not_know_the_resolver_is_asked_for(program, con
         ({"conference.example.org": ['0 issue "ca.example.net"'], "example.org": ['0 issue ";"']}, "example.org let"),
     ],
 )
-def test_caa(program, config, monkeypatch, records, refused):
-    monkeypatch.setattr(
-        program, "run", lambda command, **_: dig(*(f"CAA {text}" for text in records.get(command[-2], [])))
-    )
+def test_caa(program, config, monkeypatch, held, refused):
+    asked_of(monkeypatch, lambda _server, name, _kind: dig(*(f"CAA {text}" for text in held.get(name, []))))
     assert program.forbidden(config, [], ACCOUNT) == {}
     if refused is None:
         assert program.forbidden(config, ["ca.example.net"], ACCOUNT) == {}
@@ -442,8 +530,8 @@ def test_caa(program, config, monkeypatch, records, refused):
 )
 def test_who_may_issue_by_caa(program, config, monkeypatch, value, permitted):
     """RFC 8657: the account and the method count, where a record names them."""
-    assert program.permits(value, ["ca.example.net"], ACCOUNT, "dns-01") is permitted
-    monkeypatch.setattr(program, "run", lambda command, **_: dig(f'CAA 0 issue "{value}"'))
+    assert caa.Issuer(["ca.example.net"], ACCOUNT, "dns-01").is_permitted(value) is permitted
+    asked_of(monkeypatch, lambda *_: dig(f'CAA 0 issue "{value}"'))
     if permitted:
         assert program.forbidden(config, ["ca.example.net"], ACCOUNT) == {}
         return
@@ -457,26 +545,26 @@ def test_who_may_issue_by_caa(program, config, monkeypatch, value, permitted):
 def test_the_account_is_made_once_and_noted(program, config, monkeypatch):
     asked = []
 
-    def certbot(_config, *arguments):
-        asked.append(arguments)
-        place = arguments[-1].removeprefix("https://")
-        folder = Path(program.CERTBOT_ACCOUNTS) / place / f"{len(asked):032x}"
+    def certbot(self, *arguments):
+        asked.append((*arguments, self.directory))
+        place = self.directory.removeprefix("https://")
+        folder = Path(acme.CERTBOT_ACCOUNTS) / place / f"{len(asked):032x}"
         folder.mkdir(parents=True)
         (folder / "regr.json").write_text(json.dumps({"body": {}, "uri": f"{ACCOUNT}{len(asked)}"}))
 
-    monkeypatch.setattr(program, "certbot", certbot)
-    monkeypatch.setattr(program, "caa_identities", lambda *_: ["ca.example.net"])
+    monkeypatch.setattr(acme.Authority, "certbot", certbot)
+    monkeypatch.setattr(acme.Authority, "identities", lambda *_: ["ca.example.net"])
     config["staging_directory"] = "https://try.example.net/directory"
     for _ in range(2):
         program.register(config)
-    assert asked == [("register", "--server", "https://try.example.net/directory"), ("register", "--server", DIRECTORY)]
-    noted = json.loads(Path(program.ACCOUNTS).read_text())
+    assert asked == [("register", "https://try.example.net/directory"), ("register", DIRECTORY)]
+    noted = json.loads(Path(acme.ACCOUNTS).read_text())
     assert noted["path"] == config["path"]
     assert [(item["directory"], item["uri"]) for item in noted["accounts"]] == [
         ("https://try.example.net/directory", f"{ACCOUNT}1"),
         (DIRECTORY, f"{ACCOUNT}2"),
     ]
-    certbot(config, DIRECTORY)
+    certbot(acme.Authority(Settings.of(config), DIRECTORY))
     with pytest.raises(
         program.Refused, match="acme.example.net/directory does not hold one account, but 2; leave the one"
     ):
@@ -487,17 +575,15 @@ def test_an_authority_that_registers_nobody(program, config, monkeypatch):
     def refuses(*_):
         raise program.Refused("the terms have changed")
 
-    monkeypatch.setattr(program, "certbot", refuses)
+    monkeypatch.setattr(acme.Authority, "certbot", refuses)
     with pytest.raises(program.Refused, match=f"^{DIRECTORY} registers no account: the terms have changed$"):
         program.account(config, DIRECTORY)
 
 
 def test_the_nearest_caa_records_count(program, config, monkeypatch):
     """Not those above (RFC 8659, section 3)."""
-    records = {"conference.example.org": ['0 issue "ca.example.net"'], "example.org": ['0 issue ";"']}
-    monkeypatch.setattr(
-        program, "run", lambda command, **_: dig(*(f"CAA {text}" for text in records.get(command[-2], [])))
-    )
+    held = {"conference.example.org": ['0 issue "ca.example.net"'], "example.org": ['0 issue ";"']}
+    asked_of(monkeypatch, lambda _server, name, _kind: dig(*(f"CAA {text}" for text in held.get(name, []))))
     config["names"] = ["conference.example.org"]
     assert program.forbidden(config, ["ca.example.net"], ACCOUNT) == {}
 
@@ -532,60 +618,63 @@ def test_the_reason_out_of_certbot_s_words(program, output, expected):
     assert program.reason(output) == expected
 
 
+def options_for(config, folder):
+    return acme.Authority(Settings.of(config), DIRECTORY).challenge_options(folder)
+
+
 def test_the_challenge_is_written_with_the_session_s_key(program, config, tmp_path, monkeypatch):
     answers = {}
 
-    def answer(command, **_):
-        assert command[:3] == ["dig", "-r", "@127.0.0.1"]
-        return answers[command[-2]]
+    def answer(server, name, _kind):
+        assert server == "127.0.0.1"
+        return answers[name]
 
-    monkeypatch.setattr(program, "run", answer)
+    asked_of(monkeypatch, answer)
     answers["_acme-challenge.example.org"] = dig("SOA ns. host. 1 2 3 4 5")
     answers["_acme-challenge.conference.example.org"] = dig(status="REFUSED")
-    found = program.unanswered(config)
+    found = acme.Authorities(Settings.of(config)).unanswered(NAMES)
     assert list(found) == ["conference.example.org"]
     assert "127.0.0.1 does not answer for _acme-challenge.conference.example.org" in found["conference.example.org"]
     answers["_acme-challenge.conference.example.org"] = dig("SOA ns. host. 1 2 3 4 5")
     with pytest.raises(program.Refused, match="holds no key.*; see whether named.service runs"):
-        program.challenge_options(config, str(tmp_path))
+        options_for(config, str(tmp_path))
     Path(config["tsig_key"]).write_text('key "local-ddns" {\n\talgorithm hmac-sha256;\n\tsecret "c2VjcmV0";\n};\n')
-    options = program.challenge_options(config, str(tmp_path))
+    options = options_for(config, str(tmp_path))
     ini = Path(options[options.index("--dns-rfc2136-credentials") + 1])
     assert "dns_rfc2136_algorithm = HMAC-SHA256\ndns_rfc2136_secret = c2VjcmV0\n" in ini.read_text()
     assert ini.stat().st_mode & 0o777 == 0o600
     assert "c2VjcmV0" not in " ".join(options)
     config["challenge"] = "http-01"
-    assert program.challenge_options(config, "/")[2:] == ["--webroot-path", "/var/www/acme"]
+    assert options_for(config, "/")[2:] == ["--webroot-path", "/var/www/acme"]
 
 
 def test_an_order_is_made_of_our_own_request(program, config, monkeypatch, authority):
     seen = []
-    real = program.run
 
-    def run(command, stdin=None, seconds=60, env=None):
-        if command[0] != "certbot":
-            return real(command, stdin, seconds, env)
+    def run(command, *, environment, **_):
+        assert command[0] == "certbot"
         at = {command[n]: command[n + 1] for n in range(len(command) - 1)}
-        seen.append((at["--server"], env.get("REQUESTS_CA_BUNDLE")))
+        seen.append((at["--server"], environment.get("REQUESTS_CA_BUNDLE")))
         request = openssl("req", "-in", at["--csr"], "-noout", "-text", "-verify")
         assert all(f"DNS:{name}" in request for name in NAMES)
         Path(at["--fullchain-path"]).write_text(authority(config["key_path"]))
         return ""
 
-    monkeypatch.setattr(program, "run", run)
+    monkeypatch.setattr(acme, "run", run)
     config |= {"challenge": "http-01", "ca_bundle": "/etc/xmpp/acme-ca.pem", "staging_directory": "https://try.test/"}
-    monkeypatch.setattr(program, "caa_identities", lambda *_: [])
-    monkeypatch.setattr(program, "account", lambda *_: ACCOUNT)
+    monkeypatch.setattr(acme.Authority, "identities", lambda *_: [])
+    monkeypatch.setattr(acme.Authority, "account", lambda *_: ACCOUNT)
     assert program.keep(config).startswith("issued: valid until ")
     assert seen == [("https://try.test/", "/etc/xmpp/acme-ca.pem"), (DIRECTORY, "/etc/xmpp/acme-ca.pem")]
     assert program.keep(config).startswith("unchanged: ")
 
-    def fails(command, **_):
-        return real(["sh", "-c", "echo An unexpected error occurred: >&2; echo The limit is reached >&2; exit 1"])
+    def fails(_command, **_):
+        said = "echo An unexpected error occurred: >&2; echo The limit is reached >&2; exit 1"
+        return commands.run(["sh", "-c", said])
 
-    monkeypatch.setattr(program, "run", lambda c, *a, **k: fails(c) if c[0] == "certbot" else real(c, *a, **k))
+    monkeypatch.setattr(acme, "run", fails)
     with pytest.raises(program.Refused, match="https://acme.example.net/directory issued none: The limit is reached"):
-        program.order(config, DIRECTORY)
+        acme.Authority(Settings.of(config), DIRECTORY).order(program.first(config), NAMES)
 
 
 # --- the deploy that proves itself ----------------------------------------------------------------------------------
@@ -652,7 +741,7 @@ def whole(config, chain):
 
 def test_every_port_is_asked(program, config, servers, monkeypatch):
     chain = Path(config["path"]).read_text()
-    leaf = program.hashlib.sha256(ssl.PEM_cert_to_DER_cert(program.BLOCK.findall(chain)[0])).hexdigest()
+    leaf = hashlib.sha256(ssl.PEM_cert_to_DER_cert(x509.chain(chain)[0])).hexdigest()
     assert program.ask(config) == {(server.port, None): leaf for server in servers}
     mute = Server(config, b"<stream:features></stream:features>")
     refuses = Server(config, FEATURES, b"<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
@@ -660,30 +749,30 @@ def test_every_port_is_asked(program, config, servers, monkeypatch):
     config["ports"] = [{"port": s.port, "protocol": "jabber:server"} for s in (mute, refuses, hangs_up)]
     # Who says nothing is waited for as long as is allowed.
     real = subprocess.run
-    monkeypatch.setattr(program.subprocess, "run", lambda *args, **named: real(*args, **{**named, "timeout": 1}))
-    assert all(isinstance(answer, OSError) for answer in program.ask(config).values())
+    monkeypatch.setattr(subprocess, "run", lambda *args, **named: real(*args, **{**named, "timeout": 1}))
+    assert all(isinstance(answer, tls.TlsError) for answer in program.ask(config).values())
     for server in (mute, refuses, hangs_up):
         server.stop()
-    assert all(isinstance(answer, OSError) for answer in program.ask(config).values())
+    assert all(isinstance(answer, tls.TlsError) for answer in program.ask(config).values())
 
 
 def test_a_stream_is_for_the_domain_as_xmpp_knows_it(program, config, servers):
     config["names"] = ["xn--bcher-kva.test"]
-    assert not [answer for answer in program.ask(config).values() if isinstance(answer, OSError)]
+    assert not [answer for answer in program.ask(config).values() if isinstance(answer, tls.TlsError)]
     print(servers[1].asked)
     assert re.search("to=['\"]bücher.test['\"]", servers[1].asked.decode())
 
 
 def test_a_deploy_that_all_ports_serve(program, config, servers, authority, monkeypatch):
-    monkeypatch.setattr(program, "hooks", lambda: [server.reload() for server in servers])
+    monkeypatch.setattr(deploy, "hooks", lambda: [server.reload() for server in servers])
     chain = authority(config["key_path"])
     assert program.deploy(config, whole(config, chain)) == [server.port for server in servers]
     assert Path(config["path"]).read_text() == chain
-    assert json.loads(Path(program.STATE).read_text()) == {"directory": DIRECTORY, "chains": [program.digest(chain)]}
+    assert json.loads(Path(pairs.STATE).read_text()) == {"directory": DIRECTORY, "chains": [program.digest(chain)]}
 
 
 def test_a_port_that_stays_with_the_old_one_brings_it_back(program, config, servers, authority, monkeypatch):
-    monkeypatch.setattr(program, "hooks", lambda: servers[0].reload())
+    monkeypatch.setattr(deploy, "hooks", lambda: servers[0].reload())
     old = Path(config["path"]).read_text()
     with pytest.raises(program.Refused) as refused:
         program.deploy(config, whole(config, authority(config["key_path"])))
@@ -693,14 +782,14 @@ def test_a_port_that_stays_with_the_old_one_brings_it_back(program, config, serv
         "the old one is in place again"
     )
     assert Path(config["path"]).read_text() == old
-    assert not Path(program.STATE).exists()
+    assert not Path(pairs.STATE).exists()
     # The one that had the new one serves the old one again.
     assert len(set(program.ask(config).values())) == 1
 
 
 def test_a_port_that_was_down_before_is_not_waited_for(program, config, servers, authority, monkeypatch):
     servers[1].stop()
-    monkeypatch.setattr(program, "hooks", lambda: servers[0].reload())
+    monkeypatch.setattr(deploy, "hooks", lambda: servers[0].reload())
     assert program.deploy(config, whole(config, authority(config["key_path"]))) == [servers[0].port]
 
 
@@ -715,7 +804,7 @@ def test_a_hook_that_fails_brings_the_old_one_back(program, config, authority, m
 
     old = authority(config["key_path"])
     Path(config["path"]).write_text(old)
-    monkeypatch.setattr(program, "hooks", hooks)
+    monkeypatch.setattr(deploy, "hooks", hooks)
     new = authority(config["key_path"])
     with pytest.raises(program.Refused, match=f"since run-parts: broken; the old one is .*{end}$"):
         program.deploy(config, whole(config, new))
@@ -724,24 +813,24 @@ def test_a_hook_that_fails_brings_the_old_one_back(program, config, authority, m
 
 
 def offer(program, chain, name="fullchain.pem"):
-    Path(program.OFFERED).mkdir(exist_ok=True)
-    Path(program.OFFERED, name).write_text(chain)
+    Path(renewal.OFFERED).mkdir(exist_ok=True)
+    Path(renewal.OFFERED, name).write_text(chain)
 
 
 def test_a_chain_from_elsewhere(program, config, servers, authority, monkeypatch, capsys):
     """Of a private authority, or the operator's own: proven as one by ACME is."""
     config["provider"] = "private_ca"
-    Path(program.CONFIG).write_text(json.dumps(config))
+    Path(main.CONFIG).write_text(json.dumps(config))
     offer(program, authority(config["key_path"]))
-    monkeypatch.setattr(program, "hooks", lambda: [server.reload() for server in servers])
+    monkeypatch.setattr(deploy, "hooks", lambda: [server.reload() for server in servers])
     monkeypatch.setattr(sys, "argv", ["xmpp-certificate", "--deploy"])
     assert program.main() == 0
     ports = ", ".join(str(server.port) for server in servers)
     assert capsys.readouterr().out == f"deployed: served by ports {ports}\n"
-    first = Path(program.OFFERED, "fullchain.pem").read_text()
+    first = Path(renewal.OFFERED, "fullchain.pem").read_text()
     assert Path(config["path"]).read_text() == first
-    assert not Path(program.STATE).exists()
-    monkeypatch.setattr(program, "hooks", lambda: servers[0].reload())
+    assert not Path(pairs.STATE).exists()
+    monkeypatch.setattr(deploy, "hooks", lambda: servers[0].reload())
     for chain, message in (
         (authority(config["key_path"]), f"port {servers[1].port} serves another one; the old one is in place again"),
         (authority(config["key_path"], chain=False), "what was sent comes without a chain"),
@@ -754,26 +843,26 @@ def test_a_chain_from_elsewhere(program, config, servers, authority, monkeypatch
 
 
 def test_the_first_chain_from_elsewhere(program, config, authority, monkeypatch, capsys):
-    Path(program.CONFIG).write_text(json.dumps(config))
+    Path(main.CONFIG).write_text(json.dumps(config))
     offer(program, authority(config["key_path"]))
     ran = []
-    monkeypatch.setattr(program, "hooks", lambda: ran.append(True))
+    monkeypatch.setattr(deploy, "hooks", lambda: ran.append(True))
     monkeypatch.setattr(sys, "argv", ["xmpp-certificate", "--deploy"])
     assert program.main() == 0
     assert capsys.readouterr().out == "deployed: the first one\n" and ran == [True]
-    assert Path(config["path"]).read_text() == Path(program.OFFERED, "fullchain.pem").read_text()
+    assert Path(config["path"]).read_text() == Path(renewal.OFFERED, "fullchain.pem").read_text()
     assert stat(config["path"]) == 0o640
 
 
 def test_the_operator_gets_the_reason(program, config, authority, monkeypatch, capsys):
     install(program, config, authority(config["key_path"], names=NAMES[:1]))
     chain = Path(config["path"]).read_text()
-    Path(program.CONFIG).write_text(json.dumps(config))
+    Path(main.CONFIG).write_text(json.dumps(config))
 
     def away(*_):
         raise program.Refused(f"{DIRECTORY} does not answer")
 
-    monkeypatch.setattr(program, "caa_identities", away)
+    monkeypatch.setattr(acme.Authority, "identities", away)
     monkeypatch.setattr(sys, "argv", ["xmpp-certificate"])
     assert program.main() == 1
     printed = capsys.readouterr()
@@ -786,7 +875,7 @@ def test_the_operator_gets_the_reason(program, config, authority, monkeypatch, c
     ("text", "message"), [("", "is not there or is empty"), ("{", "Expecting"), ('{"names": 1}', "'provider'")]
 )
 def test_a_broken_configuration(program, monkeypatch, capsys, text, message):
-    Path(program.CONFIG).write_text(text)
+    Path(main.CONFIG).write_text(text)
     monkeypatch.setattr(sys, "argv", ["xmpp-certificate"])
     assert program.main() == 1
     assert message in capsys.readouterr().err
@@ -824,26 +913,18 @@ class World:
         Path(config["path"]).write_text(authority(config["key_path"]))
         self.reload()
         self.publish()
-        for name, its in {
-            "clock": lambda: self.now,
-            "ask_dns": self.ask_dns,
-            "hooks": self.reload,
-            "issue": lambda pair, *_: (self.issue(pair), {}),
-            "PUBLISH_SECONDS": -1,
-            "prove": lambda *_: "",
-        }.items():
-            monkeypatch.setattr(program, name, its)
-        monkeypatch.setattr(program, "run", self.run)
+        for place, name, its in [
+            (clock, "now", lambda: self.now),
+            (host_dns, "ask", self.ask_dns),
+            (deploy, "hooks", self.reload),
+            (acme.Authorities, "issue", lambda _, pair, *__: (self.issue(pair.key_path), {})),
+            (roll, "PUBLISH_SECONDS", -1),
+            (deploy.Deployment, "prove", lambda *_: ""),
+        ]:
+            monkeypatch.setattr(place, name, its)
         for name in ("rename", "symlink", "unlink"):
-            monkeypatch.setattr(program.os, name, self.watched(getattr(os, name)))
-        monkeypatch.setattr(program.shutil, "rmtree", self.watched(program.shutil.rmtree))
-
-    def run(self, command, stdin=None, **_):
-        """Asks OpenSSL the same only once: the power fails often here."""
-        if "-in" in command:
-            place = command.index("-in")
-            command, stdin = command[:place] + command[place + 2 :], Path(command[place + 1]).read_text()
-        return openssl(*command[1:]) if stdin is None else remembered(*command[1:], stdin=stdin)
+            monkeypatch.setattr(os, name, self.watched(getattr(os, name)))
+        monkeypatch.setattr(shutil, "rmtree", self.watched(shutil.rmtree))
 
     def watched(self, call):
         """Looks at the world after each change of a file; the power may fail before one."""
@@ -882,7 +963,7 @@ class World:
 
     def publish(self):
         """As role bind does it, with what module certificate_facts says."""
-        state = Path(self.program.ROLL) / "state.json"
+        state = Path(roll.ROLL) / "state.json"
         pins = json.loads(state.read_text())["pins"] if state.exists() else []
         self.history.append((self.now, {*self.pins(self.pair()), *pins}))
         self.look()
@@ -897,15 +978,16 @@ class World:
 
     def ask_dns(self, server, name, kind):
         if kind == "TLSA":
-            return [(self.TTL, f"3 1 1 {pin.upper()[:56]} {pin.upper()[56:]}") for pin in self.history[-1][1]]
+            its = [(self.TTL, f"3 1 1 {pin.upper()[:56]} {pin.upper()[56:]}") for pin in self.history[-1][1]]
+            return host_dns.Answer("NOERROR", its)
         known = {("example.org", "NS"): "ns1.example.org.", ("ns1.example.org.", "A"): "192.0.2.1"}
-        return [(60, known[name, kind])] if (name, kind) in known else []
+        return host_dns.Answer("NOERROR", [(60, known[name, kind])] if (name, kind) in known else [])
 
-    def issue(self, config):
+    def issue(self, key_path):
         self.orders += 1
-        key = Path(config["key_path"]).read_text()
+        key = Path(key_path).read_text()
         if key not in self.issued:
-            self.issued[key] = self.authority(config["key_path"])
+            self.issued[key] = self.authority(key_path)
         return self.issued[key]
 
     def advance(self):
@@ -919,7 +1001,7 @@ class World:
             while (status := self.advance())["step"] in ("wait", "sign"):
                 if status["step"] == "sign":
                     for one in status["requests"]:
-                        Path(one["path"]).write_text(self.issue({"key_path": self.signed(one)}))
+                        Path(one["path"]).write_text(self.issue(self.signed(one)))
                     continue
                 assert "This can be interrupted" in status["message"]
                 self.now += datetime.timedelta(seconds=min(status["seconds"], 1800))
@@ -954,14 +1036,14 @@ def test_a_roll(program, world, config, provider):
     assert leftovers(world) == []
     assert world.orders == 1
     assert (world.now - world.begin).total_seconds() >= 2 * world.TTL
-    assert Path(program.STATE).exists() == (provider == "acme")
+    assert Path(pairs.STATE).exists() == (provider == "acme")
     assert stat(config["key_path"]) == 0o640
     assert world.advance()["step"] == "done"
     print(f"{world.effects} changes of files, {len(world.history)} zones published")
 
 
 def key_of(program, config):
-    return program.key_digest(config["key_path"])
+    return program.first(config).pin
 
 
 def stat(path):
@@ -974,7 +1056,7 @@ def test_a_roll_that_is_killed_at_any_moment_goes_on(program, config, authority,
     killed = moment = 0
     # Neither the first one again, nor the current one.
     texts = [keys[1].read_text(), openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384")]
-    monkeypatch.setattr(program, "new_key", lambda _: texts[Path(config["key_path"]).read_text() == texts[0]])
+    monkeypatch.setattr(x509, "new_key", lambda _: texts[Path(config["key_path"]).read_text() == texts[0]])
     while True:
         with monkeypatch.context() as patch:
             Path(config["key_path"]).write_text(keys[0].read_text())
@@ -989,7 +1071,7 @@ def test_a_roll_that_is_killed_at_any_moment_goes_on(program, config, authority,
                 world.reload()
                 world.countdown = again
             world.countdown = None
-            if key_of(program, config) == first or Path(program.ROLL).exists():
+            if key_of(program, config) == first or Path(roll.ROLL).exists():
                 world.play()
             assert world.served != first
             assert leftovers(world) == []
@@ -1017,17 +1099,13 @@ def test_a_renewal_in_the_middle(program, world, config, phase):
 
 def test_the_tests_of_the_roll_see_one_that_does_not_wait(program, world, config, monkeypatch):
     """The control: without the wait before the switch, and without that before the withdrawal."""
-    monkeypatch.setattr(program, "left", lambda *_: 0)
+    monkeypatch.setattr(roll.State, "left", lambda *_: 0)
     with pytest.raises(AssertionError, match="a resolver has records without the key"):
         world.play()
 
 
 def test_the_tests_of_the_roll_see_a_pair_that_does_not_fit(program, world, config, monkeypatch):
-    def swap(config, texts):
-        program.write(config["path"], texts[0][0])
-        program.write(config["key_path"], texts[0][1])
-
-    monkeypatch.setattr(program, "swap", swap)
+    monkeypatch.setattr(pairs.Store, "swap", lambda store, texts: store.first.write(texts[0]))
     with pytest.raises(AssertionError, match="chain and key are of two pairs"):
         world.play()
 
@@ -1043,7 +1121,7 @@ def test_a_swap_that_is_killed_leaves_one_pair_whole(program, world, config, aut
             pin = world.pair()
             world.countdown = None
             # A renewal after it, and then the other way round.
-            program.write(config["path"], authority(config["key_path"]))
+            program.first(config).write_chain(authority(config["key_path"]))
             assert world.pair() == pin
             program.swap(config, [(old, keys[0].read_text())])
             assert leftovers(world) == []
@@ -1065,12 +1143,12 @@ def test_a_deploy_that_fails_in_a_roll(program, world, config, monkeypatch):
     """The old pair is back as a whole, the roll stands where it stood, and nothing is ordered twice."""
     begun(program, world)
     before = [Path(config[name]).read_text() for name in ("path", "key_path")]
-    monkeypatch.setattr(program, "prove", lambda *_: "port 443 serves another one")
+    monkeypatch.setattr(deploy.Deployment, "prove", lambda *_: "port 443 serves another one")
     with pytest.raises(program.Refused, match="the new one was not deployed.*the old one is in place again"):
         world.advance()
     assert [Path(config[name]).read_text() for name in ("path", "key_path")] == before
     assert program.rolling()["phase"] == "publish"
-    monkeypatch.setattr(program, "prove", lambda *_: "")
+    monkeypatch.setattr(deploy.Deployment, "prove", lambda *_: "")
     world.play()
     assert world.orders == 1
 
@@ -1079,11 +1157,11 @@ def test_an_authority_that_refuses_in_a_roll(program, world, config, monkeypatch
     begun(program, world)
     before = world.pair(), program.rolling()
 
-    def refuse(_config):
+    def refuse(*_):
         raise program.Refused("it issued none: the limit is reached")
 
     with monkeypatch.context() as patch, pytest.raises(program.Refused, match="the limit is reached"):
-        patch.setattr(program, "issue", refuse)
+        patch.setattr(acme.Authorities, "issue", refuse)
         world.advance()
     assert (world.pair(), program.rolling()) == before
     world.play()
@@ -1093,7 +1171,7 @@ def test_what_was_signed_for_another_key_is_asked_for_again(program, world, conf
     config["provider"] = "private_ca"
     begun(program, world)
     assert world.advance()["step"] == "sign"
-    Path(program.ROLL, "fullchain.pem").write_text(authority(keys[1]))
+    Path(roll.ROLL, "fullchain.pem").write_text(authority(keys[1]))
     with pytest.raises(program.Refused, match="does not belong to the key"):
         world.advance()
     assert world.advance()["step"] == "sign"
@@ -1102,7 +1180,7 @@ def test_what_was_signed_for_another_key_is_asked_for_again(program, world, conf
 
 def test_the_operators_own_pair_is_the_next_one(program, world, config, keys, authority):
     config["provider"] = "files"
-    folder = Path(program.ROLL)
+    folder = Path(roll.ROLL)
     with pytest.raises(program.Refused, match="the key that is offered is the one in use"):
         program.roll(config, "begin")
     folder.mkdir()
@@ -1119,7 +1197,7 @@ def test_the_operators_own_pair_is_the_next_one(program, world, config, keys, au
     (folder / "privkey.pem").write_text(third)
     (folder / "fullchain.pem").write_text(authority(folder / "privkey.pem"))
     world.play()
-    assert world.served == program.public_digest(openssl("pkey", "-pubout", stdin=third))
+    assert world.served == pin_of("pkey", "-pubout", stdin=third)
 
 
 def test_a_name_server_that_lags_behind(program, world, config, monkeypatch):
@@ -1148,24 +1226,24 @@ def test_a_name_server_that_lags_behind(program, world, config, monkeypatch):
 def test_a_name_server_that_is_away(program, world, config, monkeypatch):
     def away(server, name, kind):
         if kind == "TLSA" and server == "192.0.2.1":
-            raise program.Refused("192.0.2.1 does not tell the TLSA records: no answer")
+            raise host_dns.DnsError("192.0.2.1 does not tell the TLSA records: no answer")
         return world.ask_dns(server, name, kind)
 
-    monkeypatch.setattr(program, "ask_dns", away)
+    monkeypatch.setattr(host_dns, "ask", away)
     with pytest.raises(program.Refused, match=r"the name server ns1\.example\.org\. does not answer: 192\.0\.2\.1"):
         program.roll(config, "begin")
-    assert not Path(program.ROLL).exists()
+    assert not Path(roll.ROLL).exists()
 
 
 def test_records_that_do_not_know_the_current_key(program, world, config):
     world.history[-1] = (world.now, {"ab" * 32})
     with pytest.raises(program.Refused, match="do not know the current key; publish them first"):
         program.roll(config, "begin")
-    assert not Path(program.ROLL).exists()
+    assert not Path(roll.ROLL).exists()
 
 
 def test_without_tlsa_records_there_is_nothing_to_wait_for(program, world, config, monkeypatch):
-    monkeypatch.setattr(program, "ask_dns", lambda *_: [])
+    monkeypatch.setattr(host_dns, "ask", lambda *_: host_dns.Answer("NOERROR", []))
     first = world.pair()
     monkeypatch.setattr(world, "look", lambda: None)
     program.roll(config, "begin")
@@ -1179,7 +1257,7 @@ def test_without_tlsa_records_there_is_nothing_to_wait_for(program, world, confi
 
 def test_the_state_of_a_roll_is_secret_and_says_where_it_stands(program, world, config, monkeypatch, capsys):
     def status():
-        Path(program.CONFIG).write_text(json.dumps(config))
+        Path(main.CONFIG).write_text(json.dumps(config))
         monkeypatch.setattr(sys, "argv", ["xmpp-certificate", "--roll", "status"])
         assert program.main() == 0
         return json.loads(capsys.readouterr().out)
@@ -1190,13 +1268,13 @@ def test_the_state_of_a_roll_is_secret_and_says_where_it_stands(program, world, 
     assert found["step"] == "publish" and found["changed"] is False
     pins = program.rolling()["pins"]
     assert found["records"] == [f"_443._tcp.example.org. TLSA 3 1 1 {pin}" for pin in pins]
-    assert stat(program.ROLL) == 0o700
-    assert [stat(path) for path in Path(program.ROLL).iterdir()] == [0o600, 0o600]
+    assert stat(roll.ROLL) == 0o700
+    assert [stat(path) for path in Path(roll.ROLL).iterdir()] == [0o600, 0o600]
     begun(program, world)
     world.advance()
-    assert {stat(path) for path in Path(program.ROLL).iterdir()} == {0o600}
+    assert {stat(path) for path in Path(roll.ROLL).iterdir()} == {0o600}
     assert status()["step"] == "switched"
-    Path(config["key_path"]).write_text(Path(program.ROLL, "old-privkey.pem").read_text())
+    Path(config["key_path"]).write_text(Path(roll.ROLL, "old-privkey.pem").read_text())
     monkeypatch.setattr(sys, "argv", ["xmpp-certificate", "--roll", "advance"])
     assert program.main() == 1
     error = capsys.readouterr().err
@@ -1204,7 +1282,7 @@ def test_the_state_of_a_roll_is_secret_and_says_where_it_stands(program, world, 
 
 
 def test_what_is_not_of_an_acme_authority_is_not_renewed_here(program, config, monkeypatch, capsys):
-    Path(program.CONFIG).write_text(json.dumps(config | {"provider": "files"}))
+    Path(main.CONFIG).write_text(json.dumps(config | {"provider": "files"}))
     monkeypatch.setattr(sys, "argv", ["xmpp-certificate"])
     assert program.main() == 1
     assert "it is not of an ACME authority; run the playbook" in capsys.readouterr().err
@@ -1243,14 +1321,14 @@ def worlds(program, config, authority, monkeypatch, rsa_keys):
     def new_key(kind):
         return made[kind].pop() if made.get(kind) else openssl("genpkey", "-algorithm", "EC", "-pkeyopt", CURVE)
 
-    monkeypatch.setattr(program, "new_key", new_key)
+    monkeypatch.setattr(x509, "new_key", new_key)
 
     def make(has, wanted):
         config["key_types"] = has
         Path(config["key_path"]).unlink()
         program.make_keys(config)
         for pair in program.pairs(config):
-            Path(pair["path"]).write_text(authority(pair["key_path"]))
+            Path(pair.path).write_text(authority(pair.key_path))
         config["key_types"] = wanted
         return Worlds(program, config, authority, monkeypatch)
 
@@ -1276,14 +1354,14 @@ def test_kinds_of_keys_are_rolled(program, config, worlds, provider, has, wanted
     assert world.served == world.pair() == tuple(program.in_use(config))
     assert world.history[-1][1] == set(world.served)
     assert len(set(first) & set(world.served)) == stays
-    families = [program.family(key) for _chain, key in program.current(config)]
+    families = [content.family for content in program.current(config)]
     assert families == [{"ecdsa-p256": "ECDSA", "rsa-3072": "RSA"}[kind] for kind in wanted]
     # What stays is not signed again.
     assert world.orders == len(wanted) - stays
     folder = Path(config["path"]).parent
     links = sorted(path.name for path in folder.iterdir() if path.is_symlink())
     assert links == (["fullchain-rsa.pem", "privkey-rsa.pem"] if len(wanted) < len(has) else [])
-    assert not [path for path in folder.iterdir() if path.name.startswith(".")] and not Path(program.ROLL).exists()
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")] and not Path(roll.ROLL).exists()
 
 
 @pytest.mark.slow
@@ -1304,7 +1382,7 @@ def test_a_swap_of_two_that_is_killed_leaves_whole_pairs(program, config, author
         except Killed:
             assert world.pair() in (
                 world.served,
-                tuple(program.key_digest(f"{path.parent}/made-{n}") for n in range(len(new))),
+                tuple(x509.key_pin(key) for _chain, key in new),
             )
             world.countdown = None
             program.swap(config, old)
@@ -1347,7 +1425,7 @@ def two(program, config, authority, rsa_keys):
     Path(config["rsa_key_path"]).write_text(rsa_keys[0])
     config["key_types"] = TWO
     for pair in program.pairs(config):
-        Path(pair["path"]).write_text(authority(pair["key_path"]))
+        Path(pair.path).write_text(authority(pair.key_path))
     made = [TwoKeys(config), TwoKeys(config, second=False)]
     config["ports"] = [{"port": server.port} for server in made]
     yield made
@@ -1356,24 +1434,24 @@ def two(program, config, authority, rsa_keys):
 
 
 def renewed(program, config, authority):
-    return [(authority(pair["key_path"]), Path(pair["key_path"]).read_text()) for pair in program.pairs(config)]
+    return [(authority(pair.key_path), Path(pair.key_path).read_text()) for pair in program.pairs(config)]
 
 
 def test_both_kinds_are_asked_for(program, config, two):
-    leaves = [program.leaf(chain) for chain, _key in program.current(config)]
+    leaves = [program.look(chain).digest for chain, _key in program.current(config)]
     answers = program.ask(config, ["ECDSA", "RSA"])
     both, first = (server.port for server in two)
     assert [answers[both, "ECDSA"], answers[both, "RSA"]] == leaves
     assert answers[first, "ECDSA"] == leaves[0]
-    assert isinstance(answers[first, "RSA"], OSError) and "handshake failure" in str(answers[first, "RSA"])
+    assert isinstance(answers[first, "RSA"], tls.TlsError) and "handshake failure" in str(answers[first, "RSA"])
 
 
 def test_a_deploy_of_both(program, config, two, authority, monkeypatch):
-    monkeypatch.setattr(program, "hooks", lambda: [server.reload() for server in two])
+    monkeypatch.setattr(deploy, "hooks", lambda: [server.reload() for server in two])
     new = renewed(program, config, authority)
     assert program.deploy(config, new) == [server.port for server in two]
     assert program.current(config) == new
-    state = json.loads(Path(program.STATE).read_text())
+    state = json.loads(Path(pairs.STATE).read_text())
     assert state["chains"] == [program.digest(chain) for chain, _key in new]
 
 
@@ -1384,7 +1462,7 @@ def test_one_kind_that_is_not_served_takes_both_back(program, config, two, autho
         two[0].reload(read)
         two[1].reload()
 
-    monkeypatch.setattr(program, "hooks", hooks)
+    monkeypatch.setattr(deploy, "hooks", hooks)
     old = program.current(config)
     with pytest.raises(program.Refused) as refused:
         program.deploy(config, renewed(program, config, authority))
@@ -1396,14 +1474,14 @@ def test_one_kind_that_is_not_served_takes_both_back(program, config, two, autho
 
 
 def test_a_kind_that_comes_and_goes_is_proven(program, config, two, authority, monkeypatch):
-    monkeypatch.setattr(program, "hooks", lambda: [server.reload() for server in two])
+    monkeypatch.setattr(deploy, "hooks", lambda: [server.reload() for server in two])
     both = program.current(config)
     assert program.deploy(config, both[:1]) == [server.port for server in two]
     answers = program.ask(config, ["ECDSA", "RSA"])
-    assert isinstance(answers[two[0].port, "RSA"], OSError)
+    assert isinstance(answers[two[0].port, "RSA"], tls.TlsError)
     assert program.deploy(config, both) == [server.port for server in two]
     # A daemon that goes on with what is given up.
-    monkeypatch.setattr(program, "hooks", lambda: two[1].reload())
+    monkeypatch.setattr(deploy, "hooks", lambda: two[1].reload())
     with pytest.raises(program.Refused, match=f"port {two[0].port} serves another one for RSA; the old one"):
         program.deploy(config, both[:1])
     assert program.current(config) == both
@@ -1413,11 +1491,11 @@ def test_only_what_is_due_is_ordered(program, config, authority, rsa_keys, monke
     Path(config["rsa_key_path"]).write_text(rsa_keys[0])
     ordered = []
 
-    def issue(pair, _may_lack):
-        ordered.append(pair["key_path"])
-        return authority(pair["key_path"]), {}
+    def issue(_authorities, pair, _may_lack):
+        ordered.append(pair.key_path)
+        return authority(pair.key_path), {}
 
-    monkeypatch.setattr(program, "issue", issue)
+    monkeypatch.setattr(acme.Authorities, "issue", issue)
     assert program.prepare(config) == ["a certificate of its own, until one is issued"] * 2
     assert program.keep(config).startswith("issued: valid until ")
     assert ordered == [config["key_path"], config["rsa_key_path"]]
@@ -1432,18 +1510,18 @@ def test_what_is_ordered_for_one_key_is_not_lost_with_the_other(program, config,
     program.prepare(config)
     ordered = []
 
-    def issue(pair, _may_lack):
-        ordered.append(pair["key_path"])
-        if pair["key_path"] == config["rsa_key_path"]:
+    def issue(_authorities, pair, _may_lack):
+        ordered.append(pair.key_path)
+        if pair.key_path == config["rsa_key_path"]:
             raise program.Refused("the limit is reached")
-        return authority(pair["key_path"]), {}
+        return authority(pair.key_path), {}
 
-    monkeypatch.setattr(program, "issue", issue)
+    monkeypatch.setattr(acme.Authorities, "issue", issue)
     for expected in (2, 3):
         with pytest.raises(program.Refused, match="^the limit is reached$"):
             program.keep(config)
         assert len(ordered) == expected
-    assert program.due(program.pairs(config)[0], NOW) is None
+    assert program.due(config, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -1456,10 +1534,10 @@ def test_every_reason_is_told(program, config, rsa_keys, monkeypatch, reasons, s
     program.prepare(config)
     left = list(reasons)
 
-    def issue(pair, _may_lack):
+    def issue(_authorities, pair, _may_lack):
         raise program.Refused(left.pop(0))
 
-    monkeypatch.setattr(program, "issue", issue)
+    monkeypatch.setattr(acme.Authorities, "issue", issue)
     with pytest.raises(program.Refused, match=f"^{said}$"):
         program.keep(config)
 
