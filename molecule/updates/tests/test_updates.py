@@ -363,7 +363,7 @@ def test_the_playbook_verify_asks_from_outside(host):
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"updates_windows": ["auto"]}, "updates_windows: ['auto'] has no window for while munin has no data"),
+        ({"updates_windows": ["auto"]}, "updates_windows: ['auto'] has no window to use while munin has no data"),
         ({"updates_windows": ["someday 02:00-05:00"]}, "'someday' is not a day of the week"),
         ({"updates_reboot_deadline": 0}, "updates_reboot_deadline: 0 is not a number of days"),
         ({"updates_announce_minutes": 90}, "updates_announce_minutes: 90 is not an announcement time"),
