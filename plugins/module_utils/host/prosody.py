@@ -67,7 +67,7 @@ def shell(command: str, *, path: str = SOCKET, timeout: float = 10, patience: fl
                 f"<?xml version='1.0'?><stream:stream xmlns:stream='{STREAM}' xmlns='{ADMIN}' version='1.0'>"
                 f"<repl-input>{escape(command)}</repl-input>".encode()
             )
-            parser = ET.XMLPullParser(["end"])
+            parser: Any = ET.XMLPullParser(["end"])
             while data := connection.recv(65536):
                 parser.feed(data)
                 for _event, element in parser.read_events():

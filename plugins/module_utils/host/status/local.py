@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 from .. import dns, files, words, x509
 from ..commands import CommandError, attempt, run
@@ -121,7 +122,7 @@ def is_read_only(path: str) -> bool:
     return "ro" in options
 
 
-def seconds_left(samples: list, now: float, free: int, total: int) -> float | None:
+def seconds_left(samples: list[Any], now: float, free: int, total: int) -> float | None:
     """Return when a disk is full if it goes on as within the last day; nothing where less than a twentieth was filled."""
     begun, before = samples[0] if samples else (now, free)
     used = before - free

@@ -15,6 +15,7 @@ import struct
 import urllib.parse
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 from .. import tls
 from .checks import Check, Config, Wrong
@@ -39,7 +40,7 @@ def encrypted(
         raise Wrong(str(error)) from error
 
 
-def check_port(config: Config, port: dict, address: str) -> str:
+def check_port(config: Config, port: dict[str, Any], address: str) -> str:
     """Shake hands with a port, compare its certificate, and see that it refuses TLS 1.1 and older."""
     number, name, protocol = port["port"], port["name"], port.get("protocol")
     with encrypted(address, number, name, protocol, context_of(config)) as inside:

@@ -35,7 +35,7 @@ def load(path: str, hours: float) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as stream:
             old = time.time() - os.fstat(stream.fileno()).st_mtime
-            state = json.load(stream)
+            state: dict[str, Any] = json.load(stream)
     except FileNotFoundError as error:
         raise Doubtful("it has not run yet") from error
     except ValueError as error:
