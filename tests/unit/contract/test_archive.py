@@ -53,7 +53,19 @@ def test_it_holds_the_collection_and_nothing_else(installed):
     names = {path.name for path in top.iterdir()}
     print(sorted(names))
     assert {"plugins", "roles", "playbooks", "meta", "docs", "inventory", "README.md", "LICENSE"} <= names
-    assert not names & {"tests", "molecule", "bin", "ansible.cfg", ".venv", ".cache", ".demo", ".git", ".ci"}
+    assert not names & {
+        "tests",
+        "molecule",
+        "bin",
+        "ansible.cfg",
+        ".venv",
+        ".cache",
+        ".demo",
+        ".git",
+        ".ci",
+        ".github",
+        ".gitlab-ci.yml",
+    }
     assert not list(top.rglob("__pycache__"))
 
 
