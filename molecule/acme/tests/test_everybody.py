@@ -207,8 +207,7 @@ def test_a_kind_of_key_goes_and_comes(maple, authority, everybody):
     ended, output = play("site", two)
     assert ended == 0, output[-3000:]
     assert (
-        "keys are ECDSA, and certificates_key_types is ecdsa-p256 and rsa-3072. Run playbooks/roll_keys.yml"
-        in output
+        "keys are ECDSA, and certificates_key_types is ecdsa-p256 and rsa-3072. Run playbooks/roll_keys.yml" in output
     )
     assert served_keys(authority) == records(authority) == [remaining]
     assert renew(maple).rc == 0
