@@ -9,6 +9,7 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import IO
 
 
 @dataclass(frozen=True)
@@ -45,17 +46,25 @@ def attempt(
     seconds: float | None = 60,
     environment: Mapping[str, str] | None = None,
     cwd: str | None = None,
+    source: IO[bytes] | None = None,
+    target: IO[bytes] | None = None,
+    inherit: bool = False,
 ) -> Finished:
     """Run a program and return how it ended, whatever its exit status.
 
     `environment` is added to ours, in which programs speak English (C.UTF-8). `seconds` limits the run; None does not.
+    A file as `source` is read in place of `stdin`, and one as `target` written in place of what is returned. `inherit`
+    passes inheritable files on, such as a lock that has to be held until this program, too, has ended.
     Raises CommandError when the program cannot be started or takes longer.
     """
     try:
         done = subprocess.run(
             command,
-            input=stdin,
-            capture_output=True,
+            input=None if source else stdin,
+            stdin=source,
+            stdout=target or subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            close_fds=not inherit,
             text=True,
             errors="replace",
             timeout=seconds,
@@ -67,7 +76,7 @@ def attempt(
         raise CommandError(command, f"no end within {seconds:g} s") from error
     except OSError as error:
         raise CommandError(command, error.strerror or str(error)) from error
-    return Finished(done.returncode, done.stdout, done.stderr)
+    return Finished(done.returncode, done.stdout or "", done.stderr)
 
 
 def run(
@@ -83,6 +92,11 @@ def run(
     if finished.status:
         raise CommandError(command, finished.said or f"ended with {finished.status}", finished)
     return finished.stdout
+
+
+def call(command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> int:
+    """Run a program for who called us, on the same terminal, and return its exit status. Raises OSError."""
+    return subprocess.run(command, check=False, env={**os.environ, **(environment or {})}).returncode
 
 
 def as_user(user: str, group: str, *command: str) -> list[str]:

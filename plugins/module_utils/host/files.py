@@ -73,9 +73,13 @@ def write_json(path: str, value: Any, *, mode: int = 0o644, durable: bool = True
 
 
 @contextlib.contextmanager
-def locked(path: str, *, wait: bool = True) -> Iterator[None]:
-    """Hold a lock file for the time of a block. Without `wait`, raises BlockingIOError when another program holds it."""
+def locked(path: str, *, wait: bool = True, inherited: bool = False) -> Iterator[None]:
+    """Hold a lock file for the time of a block. Without `wait`, raises BlockingIOError when another program holds it.
+
+    `inherited` lets programs hold it, too, that are run with `inherit`: where we are killed, they may work on.
+    """
     with open(path, "a", encoding="ascii") as stream:
+        os.set_inheritable(stream.fileno(), inherited)
         fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
 

@@ -1,7 +1,7 @@
 # Copyright (c) magicbroccoli contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program on the host that makes backups, loaded from where the role keeps it, and what the inventory may say of them."""
+"""The program on the host that makes backups, and what the inventory may say of them."""
 
 import contextlib
 import errno
@@ -15,24 +15,34 @@ import time
 from pathlib import Path
 
 import pytest
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host import commands, files
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.backup import (
+    acts,
+    base,
+    databases,
+    main,
+    places,
+    placing,
+    restic,
+    restore,
+    staging,
+)
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.backup.state import State
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
-from programs import load_program
 
-PROGRAM = Path(__file__).parents[3] / "roles/backup/templates/usr/local/sbin/xmpp-backup"
 SFTP = "sftp:keeper@backup.test:/srv/backup"
 
 
-@pytest.fixture
-def program(tmp_path, monkeypatch):
-    module = load_program(PROGRAM)
-    monkeypatch.setattr(module, "RESERVE_BYTES", 0)
+@pytest.fixture(autouse=True)
+def host(tmp_path, monkeypatch):
+    """Places of files are below a folder of the test's, and no disk is too full."""
+    monkeypatch.setattr(databases, "RESERVE_BYTES", 0)
     for name in ("FOLDER", "STAGE", "DRAFT"):
-        monkeypatch.setattr(module, name, str(tmp_path / name.lower()))
+        monkeypatch.setattr(places, name, str(tmp_path / name.lower()))
         os.makedirs(tmp_path / name.lower())
     for name in ("STATE", "RESTORED", "ENVIRONMENT"):
-        monkeypatch.setattr(module, name, str(tmp_path / name.lower()))
-    monkeypatch.setattr(module, "MANIFEST", str(tmp_path / "stage/manifest.json"))
-    return module
+        monkeypatch.setattr(places, name, str(tmp_path / name.lower()))
+    monkeypatch.setattr(places, "MANIFEST", str(tmp_path / "stage/manifest.json"))
 
 
 # What restic 0.14 and 0.18 said on Debian 12 and 13.
@@ -106,19 +116,19 @@ SAID = {
 
 
 @pytest.mark.parametrize("case", SAID)
-def test_what_restic_says_is_told_in_words(program, case):
+def test_what_restic_says_is_told_in_words(case):
     code, said, words, absent = SAID[case]
-    told = program.explain(SFTP, said, code)
+    told = restic.explain(SFTP, said, code)
     print(told)
     assert told.startswith(f"{SFTP}: ") and words in told
-    assert program.is_absent(said, code) == absent
+    assert restic.is_absent(said, code) == absent
 
 
-def test_no_password_of_an_address_is_told(program):
+def test_no_password_of_an_address_is_told():
     address = "rest:https://me:se%40cret@backup.test/me/"
-    told = program.explain(address, f"Fatal: unable to open repository at {address}: connection refused")
+    told = restic.explain(address, f"Fatal: unable to open repository at {address}: connection refused")
     assert "se%40cret" not in told and "me:***@backup.test" in told
-    assert program.shown("sftp:keeper@backup.test:/srv") == "sftp:keeper@backup.test:/srv"
+    assert restic.shown("sftp:keeper@backup.test:/srv") == "sftp:keeper@backup.test:/srv"
 
 
 @pytest.mark.parametrize(
@@ -130,32 +140,32 @@ def test_no_password_of_an_address_is_told(program):
         ("sftp://keeper@[2001:db8::7]/srv", ["-l", "keeper", "2001:db8::7", "-s", "sftp"]),
     ],
 )
-def test_a_target_by_sftp_is_reached_by_our_key_alone(program, address, end):
-    words = shlex.split(program.sftp_command(address))
+def test_a_target_by_sftp_is_reached_by_our_key_alone(address, end):
+    words = shlex.split(restic.sftp_command(address))
     assert words[: len(words) - len(end)][-2:] == ["-o", "ServerAliveCountMax=4"] and words[-len(end) :] == end
     assert {"StrictHostKeyChecking=yes", "IdentitiesOnly=yes", "BatchMode=yes"} <= set(words)
 
 
-def test_credentials_of_a_rest_server(program):
-    known = program.parse_environment("# comment\nRESTIC_REST_USERNAME=me\nRESTIC_REST_PASSWORD=a=b/c@d#e\n")
+def test_credentials_of_a_rest_server():
+    known = restic.parse_environment("# comment\nRESTIC_REST_USERNAME=me\nRESTIC_REST_PASSWORD=a=b/c@d#e\n")
     assert known == {"RESTIC_REST_USERNAME": "me", "RESTIC_REST_PASSWORD": "a=b/c@d#e"}
-    address = program.rest_address("rest:https://backup.test/me/", known)
+    address = restic.rest_address("rest:https://backup.test/me/", known)
     assert address == "rest:https://me:a%3Db%2Fc%40d%23e@backup.test/me/"
-    assert program.rest_address(SFTP, known) == SFTP
-    assert program.rest_address("rest:https://backup.test/me/", {}) == "rest:https://backup.test/me/"
+    assert restic.rest_address(SFTP, known) == SFTP
+    assert restic.rest_address("rest:https://backup.test/me/", {}) == "rest:https://backup.test/me/"
 
 
-def test_times(program):
-    assert program.seconds_of("2026-11-25T20:47:22.787556712Z") == 1795639642
-    assert program.seconds_of("2026-11-25T21:47:22.7+01:00") == program.seconds_of("2026-11-25T20:47:22Z")
-    assert program.keep_options({"weekly": 4, "daily": 7}) == ["--keep-daily", "7", "--keep-weekly", "4"]
+def test_times():
+    assert restic.seconds_of("2026-11-25T20:47:22.787556712Z") == 1795639642
+    assert restic.seconds_of("2026-11-25T21:47:22.7+01:00") == restic.seconds_of("2026-11-25T20:47:22Z")
+    assert acts.keep_options({"weekly": 4, "daily": 7}) == ["--keep-daily", "7", "--keep-weekly", "4"]
     day = 86400
-    assert program.is_due({}, "last_check", 7 * day, 10**9)
-    assert not program.is_due({"last_check": 10**9 - 6 * day}, "last_check", 7 * day, 10**9)
-    assert program.is_due({"last_check": 10**9 - 7 * day}, "last_check", 7 * day, 10**9)
+    assert acts.is_due({}, "last_check", 7 * day, 10**9)
+    assert not acts.is_due({"last_check": 10**9 - 6 * day}, "last_check", 7 * day, 10**9)
+    assert acts.is_due({"last_check": 10**9 - 7 * day}, "last_check", 7 * day, 10**9)
 
 
-def test_a_copy_of_a_database_in_use(program, tmp_path):
+def test_a_copy_of_a_database_in_use(tmp_path):
     """Somebody goes on writing, and is never refused; the copy has a beginning of it without a gap."""
     live, copy = str(tmp_path / "live.sqlite"), str(tmp_path / "copy.sqlite")
     with contextlib.closing(sqlite3.connect(live)) as connection:
@@ -178,13 +188,13 @@ def test_a_copy_of_a_database_in_use(program, tmp_path):
 
     writer = threading.Thread(target=write)
     # The first copy sets the mode that lets both be.
-    program.copy_sqlite(live, copy)
+    databases.copy_sqlite(live, copy)
     os.unlink(copy)
     writer.start()
     while written[0] < 20:
         time.sleep(0.001)
     before = written[0]
-    program.copy_sqlite(live, copy)
+    databases.copy_sqlite(live, copy)
     after = written[0]
     stop.set()
     writer.join()
@@ -196,7 +206,7 @@ def test_a_copy_of_a_database_in_use(program, tmp_path):
     assert oct(os.stat(copy).st_mode)[-3:] == "600"
 
 
-def test_a_damaged_database_is_not_saved(program, tmp_path):
+def test_a_damaged_database_is_not_saved(tmp_path):
     live = tmp_path / "live.sqlite"
     with contextlib.closing(sqlite3.connect(live)) as connection:
         connection.executescript("CREATE TABLE rows (text TEXT); CREATE INDEX by_text ON rows (text);")
@@ -205,8 +215,8 @@ def test_a_damaged_database_is_not_saved(program, tmp_path):
     data = bytearray(live.read_bytes())
     data[5 * 4096 : 9 * 4096] = os.urandom(4 * 4096)
     live.write_bytes(data)
-    with pytest.raises(program.Failed, match=r"live\.sqlite: "):
-        program.copy_sqlite(str(live), str(tmp_path / "copy.sqlite"))
+    with pytest.raises(base.Failed, match=r"live\.sqlite: "):
+        databases.copy_sqlite(str(live), str(tmp_path / "copy.sqlite"))
 
 
 @pytest.fixture
@@ -229,18 +239,18 @@ def of_nobody(tmp_path):
     return live
 
 
-def test_a_database_is_read_as_its_owner(program, of_nobody, tmp_path, monkeypatch):
+def test_a_database_is_read_as_its_owner(of_nobody, tmp_path, monkeypatch):
     """Whose library breaks at what a daemon has written there has the daemon's rights, and no others."""
-    started, real = [], program.subprocess.run
+    started, real = [], commands.subprocess.run
 
     def run(command, **options):
         done = real(command, **options)
         started.append(command)
         return done
 
-    monkeypatch.setattr(program.subprocess, "run", run)
-    monkeypatch.setattr(program.sqlite3, "connect", lambda *_, **__: pytest.fail("root opens it"))
-    found = program.copy_sqlite(str(of_nobody), str(tmp_path / "copy.sqlite"))
+    monkeypatch.setattr(commands.subprocess, "run", run)
+    monkeypatch.setattr(databases.sqlite3, "connect", lambda *_, **__: pytest.fail("root opens it"))
+    found = databases.copy_sqlite(str(of_nobody), str(tmp_path / "copy.sqlite"))
     monkeypatch.undo()
     print(found, started)
     assert found["contents"] == {"accounts": {"a.test": 2}, "messages": 1} and found["owner"] == 65534
@@ -253,14 +263,14 @@ def test_a_database_is_read_as_its_owner(program, of_nobody, tmp_path, monkeypat
 @pytest.mark.parametrize(
     "trick", ["a link to a database", "a link in place of the copy", "another name of a file", "no answer"]
 )
-def test_a_daemon_that_was_taken_over_gets_nothing_saved_but_its_own(program, of_nobody, tmp_path, monkeypatch, trick):
+def test_a_daemon_that_was_taken_over_gets_nothing_saved_but_its_own(of_nobody, tmp_path, monkeypatch, trick):
     secret = tmp_path / "secret"
     secret.write_text("x")
     secret.chmod(0o600)
     if trick == "a link to a database":
         of_nobody.unlink()
         of_nobody.symlink_to(secret)
-    real = program.subprocess.run
+    real = commands.subprocess.run
 
     def run(command, **options):
         done = real(command, **options)
@@ -275,26 +285,26 @@ def test_a_daemon_that_was_taken_over_gets_nothing_saved_but_its_own(program, of
             done.stdout = '{"accounts": [1]}'
         return done
 
-    monkeypatch.setattr(program.subprocess, "run", run)
-    with pytest.raises(program.Failed) as failure:
-        program.copy_sqlite(str(of_nobody), str(tmp_path / "copy.sqlite"))
+    monkeypatch.setattr(commands.subprocess, "run", run)
+    with pytest.raises(base.Failed) as failure:
+        databases.copy_sqlite(str(of_nobody), str(tmp_path / "copy.sqlite"))
     print(failure.value)
-    assert not os.path.lexists(tmp_path / "copy.sqlite") and not os.path.lexists(f"{program.FOLDER}/lent")
+    assert not os.path.lexists(tmp_path / "copy.sqlite") and not os.path.lexists(f"{places.FOLDER}/lent")
     assert (secret.read_text(), secret.stat().st_mode & 0o777, secret.stat().st_uid) == ("x", 0o600, 0)
 
 
-def test_a_disk_is_not_filled(program, tmp_path, monkeypatch):
+def test_a_disk_is_not_filled(tmp_path, monkeypatch):
     disk = os.statvfs(tmp_path)
     # Others write to this disk meanwhile.
     monkeypatch.setattr(os, "statvfs", lambda _path: disk)
     free = disk.f_bavail * disk.f_frsize
-    program.require_room(str(tmp_path), free - 2**30, "a copy")
-    with pytest.raises(program.Failed, match="there is no space for a copy: it needs"):
-        program.require_room(str(tmp_path), free + 1, "a copy")
-    monkeypatch.setattr(program, "RESERVE_BYTES", 2**62)
-    monkeypatch.setattr(program, "RESERVE_SHARE", 1)
-    with pytest.raises(program.Failed, match="are left to others"):
-        program.require_room(str(tmp_path), 1, "a copy")
+    databases.require_room(str(tmp_path), free - 2**30, "a copy")
+    with pytest.raises(base.Failed, match="there is no space for a copy: it needs"):
+        databases.require_room(str(tmp_path), free + 1, "a copy")
+    monkeypatch.setattr(databases, "RESERVE_BYTES", 2**62)
+    monkeypatch.setattr(databases, "RESERVE_SHARE", 1)
+    with pytest.raises(base.Failed, match="are left to others"):
+        databases.require_room(str(tmp_path), 1, "a copy")
 
 
 def manifest_of(tmp_path, **more):
@@ -310,7 +320,7 @@ def manifest_of(tmp_path, **more):
     }
 
 
-def test_what_is_newer_is_not_lost(program, tmp_path):
+def test_what_is_newer_is_not_lost(tmp_path):
     config = {
         "paths": [str(tmp_path / "data"), str(tmp_path / "none")],
         "sqlite": [str(tmp_path / "db")],
@@ -318,31 +328,31 @@ def test_what_is_newer_is_not_lost(program, tmp_path):
     }
     database = {"kind": "sqlite", "name": str(tmp_path / "db")}
     manifest = manifest_of(tmp_path, databases=[database])
-    program.refuse_newer(manifest, config)
+    restore.refuse_newer(manifest, config["paths"])
     (tmp_path / "data/folder").mkdir(parents=True)
     # A package makes folders.
-    program.refuse_newer(manifest, config)
+    restore.refuse_newer(manifest, config["paths"])
     for name in ("data/folder/file", "db", "db-wal"):
         path = tmp_path / name
         path.write_text("old")
         os.utime(path, (10**9, 10**9))
-        program.refuse_newer(manifest, config)
+        restore.refuse_newer(manifest, config["paths"])
         os.utime(path, (10**9 + 1, 10**9 + 1))
-        with pytest.raises(program.Failed, match=f"1 things that are newer.*{name}"):
-            program.refuse_newer(manifest, config)
+        with pytest.raises(base.Failed, match=f"1 things that are newer.*{name}"):
+            restore.refuse_newer(manifest, config["paths"])
         path.unlink()
     (tmp_path / "data/link").symlink_to("nowhere")
-    with pytest.raises(program.Failed, match="link"):
-        program.refuse_newer(manifest, config)
+    with pytest.raises(base.Failed, match="link"):
+        restore.refuse_newer(manifest, config["paths"])
 
 
-def test_a_database_is_newer_unless_a_restore_of_the_same_was_ended_half_way(program, tmp_path, monkeypatch):
+def test_a_database_is_newer_unless_a_restore_of_the_same_was_ended_half_way(tmp_path, monkeypatch):
     config = {"paths": [], "services": ["prosody.service", "nginx.service"]}
     manifest = manifest_of(tmp_path, paths={}, databases=[{"kind": "postgresql", "name": "prosody"}])
-    monkeypatch.setattr(program, "has_rows", lambda name: True)
-    with pytest.raises(program.Failed, match="1 things that are newer.*the database prosody"):
-        program.refuse_newer(manifest, config)
-    program.refuse_newer(manifest, config, half_done=True)
+    monkeypatch.setattr(databases, "has_rows", lambda name: True)
+    with pytest.raises(base.Failed, match="1 things that are newer.*the database prosody"):
+        restore.refuse_newer(manifest, config["paths"])
+    restore.refuse_newer(manifest, config["paths"], half_done=True)
 
     # systemd writes nothing of a unit that has never run in this boot.
     for left, started, expected in (
@@ -354,19 +364,19 @@ def test_a_database_is_newer_unless_a_restore_of_the_same_was_ended_half_way(pro
         ({"snapshot": "this", "time": 1000}, "", False),
     ):
         monkeypatch.setattr(
-            program,
+            base,
             "run",
             lambda command, started=started: f"ActiveEnterTimestamp=\n\nActiveEnterTimestamp={started}\n",
         )
-        program.write_json(program.RESTORED, left, 0o600)
-        assert program.is_half_done("this", config) is expected, (left, started)
+        files.write_json(places.RESTORED, left, mode=0o600)
+        assert restore.is_half_done("this", config["services"]) is expected, (left, started)
 
 
-def test_what_ssh_says_is_heard_and_restic_holds_the_lock(program, tmp_path, monkeypatch):
+def test_what_ssh_says_is_heard_and_restic_holds_the_lock(tmp_path, monkeypatch):
     """ssh writes into a file; and a restic that outlives this program keeps the next run waiting."""
     for name, value in (("LOCK", tmp_path / "lock"), ("CONFIG", tmp_path / "config")):
-        monkeypatch.setattr(program, name, str(value))
-    Path(program.ENVIRONMENT).write_text("")
+        monkeypatch.setattr(places, name, str(value))
+    Path(places.ENVIRONMENT).write_text("")
     restic = tmp_path / "restic"
     restic.write_text(
         f"#!/bin/sh\nls -l /proc/self/fd >{tmp_path}/open\n"
@@ -376,44 +386,44 @@ def test_what_ssh_says_is_heard_and_restic_holds_the_lock(program, tmp_path, mon
     restic.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
-    def restore(repository, config, wanted, overwrite):
+    def only_ask(repository, config, wanted, overwrite):
         repository.snapshots()
 
-    monkeypatch.setattr(program, "restore", restore)
-    words = program.parse(["restore"])
-    with pytest.raises(program.Failed, match="is not in backup_ssh_host_keys; .*Host key verification failed"):
-        program.act_on(words, {"host": "x", "repositories": [SFTP]})
+    monkeypatch.setattr(restore, "restore", only_ask)
+    words = main.parse(["restore"])
+    with pytest.raises(base.Failed, match="is not in backup_ssh_host_keys; .*Host key verification failed"):
+        main.act_on(words, {"host": "x", "repositories": [SFTP]})
     assert f"-> {tmp_path}/lock" in (tmp_path / "open").read_text()
 
 
-def test_what_does_not_fit_is_refused(program, tmp_path, monkeypatch):
-    config = {"sqlite": ["/a"], "postgresql": ["b"]}
-    databases = [{"kind": "postgresql", "name": "b"}, {"kind": "sqlite", "name": "/a"}]
-    monkeypatch.setattr(program, "release", lambda: 12)
-    program.refuse_what_does_not_fit(manifest_of(tmp_path, databases=databases), config)
+def test_what_does_not_fit_is_refused(tmp_path, monkeypatch):
+    wanted = staging.databases_of({"sqlite": ["/a"], "postgresql": ["b"]})
+    known = [{"kind": "postgresql", "name": "b"}, {"kind": "sqlite", "name": "/a"}]
+    monkeypatch.setattr(staging, "release", lambda: 12)
+    restore.refuse_what_does_not_fit(manifest_of(tmp_path, databases=known), wanted)
     # A newer Debian reads what an older one wrote, and not the other way round.
-    program.refuse_what_does_not_fit(manifest_of(tmp_path, databases=databases, release=11), config)
+    restore.refuse_what_does_not_fit(manifest_of(tmp_path, databases=known, release=11), wanted)
     for changes, words in (
         ({"release": 13}, "the backup is of Debian 13, and this host runs 12"),
-        ({"databases": databases[:1]}, "have it want what it did"),
+        ({"databases": known[:1]}, "have it want what it did"),
         ({"version": 2}, "update the collection"),
     ):
-        with pytest.raises(program.Failed, match=words):
-            program.refuse_what_does_not_fit({**manifest_of(tmp_path, databases=databases), **changes}, config)
+        with pytest.raises(base.Failed, match=words):
+            restore.refuse_what_does_not_fit({**manifest_of(tmp_path, databases=known), **changes}, wanted)
 
 
-def test_owners_are_known_by_their_names(program):
+def test_owners_are_known_by_their_names():
     names = {"104": "prosody", "105": "gone"}
     there = {"prosody": 998}
-    assert program.find_number(names, there.__getitem__, 104) == 998
-    assert program.find_number(names, there.__getitem__, 4000) == 4000
-    assert program.find_number(names, there.__getitem__, 105, add=lambda name: {"gone": 997}[name]) == 997
-    with pytest.raises(program.Failed, match="the account gone, who owns a part of the backup, is not on this host"):
-        program.find_number(names, there.__getitem__, 105)
+    assert placing.find_number(names, there.__getitem__, 104) == 998
+    assert placing.find_number(names, there.__getitem__, 4000) == 4000
+    assert placing.find_number(names, there.__getitem__, 105, add=lambda name: {"gone": 997}[name]) == 997
+    with pytest.raises(base.Failed, match="the account gone, who owns a part of the backup, is not on this host"):
+        placing.find_number(names, there.__getitem__, 105)
 
 
 @pytest.mark.parametrize("killed", ["", "beside", "former", "both"])
-def test_one_takes_the_place_of_the_other(program, tmp_path, killed):
+def test_one_takes_the_place_of_the_other(tmp_path, killed):
     """Whatever an earlier attempt has left."""
     new, live = tmp_path / "new", tmp_path / "live"
     new.mkdir()
@@ -427,12 +437,12 @@ def test_one_takes_the_place_of_the_other(program, tmp_path, killed):
             (tmp_path / name).mkdir()
             (tmp_path / name / "old").write_text("old")
     (tmp_path / "live-wal").write_text("of the old one")
-    program.replace(str(new), str(live))
+    placing.replace(str(new), str(live))
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(("live", "new"))) == ["live"]
     assert [path.name for path in live.iterdir()] == ["file"]
 
 
-def test_folders_above_are_as_they_were(program, tmp_path):
+def test_folders_above_are_as_they_were(tmp_path):
     new = tmp_path / "draft/etc/ssl/xmpp/key"
     new.parent.mkdir(parents=True)
     new.write_text("key")
@@ -440,12 +450,12 @@ def test_folders_above_are_as_they_were(program, tmp_path):
         path.chmod(mode)
     live = tmp_path / "live/etc/ssl/xmpp/key"
     (tmp_path / "live/etc").mkdir(parents=True, mode=0o700)
-    program.replace(str(new), str(live))
+    placing.replace(str(new), str(live))
     modes = [oct(path.stat().st_mode & 0o777) for path in (live.parent, live.parent.parent, live.parent.parent.parent)]
     assert modes == ["0o711", "0o750", "0o700"] and live.read_text() == "key"
 
 
-def test_it_does_so_across_disks(program, tmp_path, monkeypatch):
+def test_it_does_so_across_disks(tmp_path, monkeypatch):
     rename = os.rename
 
     def other_disk(source, target):
@@ -456,21 +466,21 @@ def test_it_does_so_across_disks(program, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "rename", other_disk)
     (tmp_path / "new").write_text("new")
     (tmp_path / "new").chmod(0o640)
-    program.replace(str(tmp_path / "new"), str(tmp_path / "live"))
+    placing.replace(str(tmp_path / "new"), str(tmp_path / "live"))
     assert (tmp_path / "live").read_text() == "new" and (tmp_path / "live").stat().st_mode & 0o777 == 0o640
 
 
-def test_databases_within_a_folder_come_with_it(program):
-    databases = [
+def test_databases_within_a_folder_come_with_it():
+    known = [
         {"kind": "sqlite", "name": "/var/lib/a/db"},
         {"kind": "sqlite", "name": "/srv/db"},
         {"kind": "postgresql", "name": "prosody"},
     ]
-    manifest = {"paths": {"/var/lib/a": 3, "/var/lib/ab": 1}, "databases": databases}
-    assert program.tops(manifest) == ["/var/lib/a", "/var/lib/ab", "/srv/db"]
+    manifest = {"paths": {"/var/lib/a": 3, "/var/lib/ab": 1}, "databases": known}
+    assert placing.tops(manifest) == ["/var/lib/a", "/var/lib/ab", "/srv/db"]
 
 
-def test_the_state_tells_of_the_worst(program):
+def test_the_state_tells_of_the_worst():
     config = {"repositories": ["/a", "rest:https://me:secret@b.test/"]}
     state = {
         "repositories": {
@@ -478,52 +488,53 @@ def test_the_state_tells_of_the_worst(program):
             "/former": {"last_success": 1},
         }
     }
-    told = program.summarise(state, config)
+    told = State(config["repositories"]).summarise(state)
     assert (told["last_success"], told["last_check"], told["size"], told["last_error"]) == (None, None, 3, None)
     state["repositories"]["rest:https://me:***@b.test/"] = {"last_success": 10, "last_check": 7, "last_error": "away"}
-    told = program.summarise(state, config)
+    told = State(config["repositories"]).summarise(state)
     assert (told["last_success"], told["last_check"], told["last_error"]) == (10, 5, "away")
     assert "secret" not in json.dumps(told) and "/former" not in json.dumps(told)
-    assert program.summarise({**state, "run_error": "no space"}, config)["last_error"] == "no space"
-    program.save_state(state, config)
-    assert os.stat(program.STATE).st_mode & 0o777 == 0o644
-    assert program.load_state()["last_success"] == 10
+    assert State(config["repositories"]).summarise({**state, "run_error": "no space"})["last_error"] == "no space"
+    State(config["repositories"]).save(state)
+    assert os.stat(places.STATE).st_mode & 0o777 == 0o644
+    assert State.load()["last_success"] == 10
 
 
 @pytest.mark.parametrize("error", [None, "no space", KeyboardInterrupt])
-def test_a_run_notes_that_it_has_begun_and_ended(program, monkeypatch, error):
-    config, seen = {"repositories": []}, []
+def test_a_run_notes_that_it_has_begun_and_ended(monkeypatch, error):
+    config = {"host": "x", "repositories": [], "paths": [], "sqlite": [], "postgresql": []}
+    seen = []
 
-    def stage(_config):
-        seen.append(program.load_state())
+    def stage(*_what):
+        seen.append(State.load())
         if error:
-            raise program.Failed(error) if isinstance(error, str) else error
+            raise base.Failed(error) if isinstance(error, str) else error
         return {}
 
-    monkeypatch.setattr(program, "stage", stage)
-    with pytest.raises((program.Failed, KeyboardInterrupt)) if error else contextlib.nullcontext():
-        program.backup(config)
+    monkeypatch.setattr(acts, "stage", stage)
+    with pytest.raises((base.Failed, KeyboardInterrupt)) if error else contextlib.nullcontext():
+        acts.Backup(config).run()
     # What a run leaves that is killed.
     assert seen[0]["begun"] and "has not ended: it is at work, or was killed" in seen[0]["last_error"]
-    after = program.load_state()
+    after = State.load()
     assert after["begun"] is None and after["last_error"] == (error if isinstance(error, str) else None)
 
 
-def test_one_repository_does_not_keep_others_from_theirs(program):
+def test_one_repository_does_not_keep_others_from_theirs():
     config = {"repositories": ["/a", "/b", "/c"], "host": "host.test"}
-    Path(program.ENVIRONMENT).write_text("")
+    Path(places.ENVIRONMENT).write_text("")
     done = []
 
     def act(repository, entry):
         done.append(repository.address)
         entry["last_success"] = 7
         if repository.address == "/b":
-            raise program.Failed("/b: away")
+            raise base.Failed("/b: away")
 
-    with pytest.raises(program.Failed, match="^/b: away$"):
-        program.each_repository(config, act)
+    with pytest.raises(base.Failed, match="^/b: away$"):
+        acts.Backup(config).each_repository(act)
     assert done == ["/a", "/b", "/c"]
-    known = program.load_state()["repositories"]
+    known = State.load()["repositories"]
     assert [known[name]["last_error"] for name in ("/a", "/b", "/c")] == [None, "/b: away", None]
 
 

@@ -47,6 +47,18 @@ def test_bytes_that_are_no_text_break_nothing():
     assert commands.run(["printf", r"a\377b"]) == "a\ufffdb"
 
 
+def test_a_program_reads_and_writes_files_of_ours(tmp_path):
+    (tmp_path / "in").write_bytes(b"a\377")
+    with open(tmp_path / "in", "rb") as source, open(tmp_path / "out", "wb") as target:
+        done = commands.attempt(["sh", "-c", "cat; echo wrong >&2"], source=source, target=target)
+    assert done == commands.Finished(0, "", "wrong\n") and (tmp_path / "out").read_bytes() == b"a\377"
+
+
+def test_a_program_on_our_terminal(capfd):
+    assert commands.call(["sh", "-c", "echo $MORE; exit 3"], environment={"MORE": "x"}) == 3
+    assert capfd.readouterr().out == "x\n"
+
+
 # --- files
 
 
@@ -253,3 +265,11 @@ def test_an_error_of_the_server_is_said(serve):
     serve(lambda question, _tcp: reply(question, rcode=dns.rcode.SERVFAIL))
     with pytest.raises(questions.DnsError, match="does not tell the A records of a.test: SERVFAIL"):
         questions.ask("127.0.0.1", "a.test", "A")
+
+
+@pytest.mark.parametrize(("inherited", "inherit"), [(True, True), (True, False), (False, True)])
+def test_a_lock_goes_on_only_to_programs_that_are_to_hold_it(tmp_path, inherited, inherit):
+    path = str(tmp_path / "lock")
+    with files.locked(path, inherited=inherited):
+        held = commands.attempt(["sh", "-c", "ls -l /proc/self/fd"], inherit=inherit).stdout
+    assert (f"-> {path}\n" in held) is (inherited and inherit)
