@@ -87,13 +87,13 @@ def dig(monkeypatch, stranger, secondary):
     """Have the module's questions asked by the dig of another host."""
 
     def use(server, host):
-        def run(command, *, input, **_options):
+        def run(command, *, stdin, **_options):
             class Done:
-                stdout = host.out(" ".join(f"'{word}'" for word in command), stdin=input)
+                stdout = host.out(" ".join(f"'{word}'" for word in command), stdin=stdin)
 
             return Done
 
-        monkeypatch.setattr(dns_check.subprocess, "run", run)
+        monkeypatch.setattr(dns_check, "attempt", run)
         return lambda questions: dns_check.ask(questions, "+norecurse", "+tcp", "+keepopen", server=ADDRESS[server])
 
     return use
