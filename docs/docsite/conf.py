@@ -11,7 +11,7 @@ from docutils import nodes
 
 project = "magicbroccoli.xmpp"
 author = "magicbroccoli contributors"
-copyright = author  # noqa: A001  # the name that Sphinx asks for
+copyright = author  # the name that Sphinx asks for
 
 extensions = ["myst_parser", "sphinx_antsibull_ext"]
 # The names of headings, as Git forges make them.

@@ -84,11 +84,11 @@ def locked(path: str, *, wait: bool = True, inherited: bool = False) -> Iterator
         yield
 
 
-def is_locked(path: str) -> bool:
-    """Tell whether another program holds a lock file."""
+def is_locked(path: str, *, posix: bool = False) -> bool:
+    """Tell whether another program holds a lock file, by flock(2), or `posix` by fcntl(2) as dpkg does."""
     try:
         with open(path, "rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            (fcntl.lockf if posix else fcntl.flock)(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except BlockingIOError:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import time
 
 
 def count(number: int, noun: str, verb: str = "") -> str:
@@ -36,3 +37,8 @@ def utc(moment: float | datetime.datetime) -> str:
     if not isinstance(moment, datetime.datetime):
         moment = datetime.datetime.fromtimestamp(moment, datetime.UTC)
     return f"{moment.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def local(moment: float) -> str:
+    """Return a moment, in seconds since 1970, as the host's clock shows it: Mon 2026-01-26 02:00 CET."""
+    return time.strftime("%a %Y-%m-%d %H:%M %Z", time.localtime(moment))

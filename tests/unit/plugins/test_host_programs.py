@@ -70,11 +70,8 @@ def sbin(tmp_path_factory):
 
 
 def start(sbin: Path, name: str, words: list[str]) -> subprocess.CompletedProcess:
-    program = sbin / name
-    if name not in PROGRAMS:
-        (program,) = TOP.glob(f"roles/*/templates/usr/local/sbin/{name}")
     environment = {**os.environ, "COLUMNS": "100", "TZ": "UTC", "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
-    command = [sys.executable, "-I", str(program), *words]
+    command = [sys.executable, "-I", str(sbin / name), *words]
     return subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=environment, timeout=60
     )

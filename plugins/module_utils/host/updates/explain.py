@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-from ..words import count
+from ..words import count, local
 from . import machine
 from .keeper import Keeper, announced_by
 from .schedule import LEAD, TURN, Need, Schedule, spans, turns
-from .words import say
 
 
 def sentence(schedule: Schedule, need: Need | None, now: float, lead: float, what: str) -> str:
@@ -21,7 +20,7 @@ def sentence(schedule: Schedule, need: Need | None, now: float, lead: float, wha
     why = "the first turn in a window"
     if late:
         why = "the deadline for important updates is over, so that any day will do"
-    return f"{what} {say(moment)}: {why} ({spans(schedule.holding(late))})."
+    return f"{what} {local(moment)}: {why} ({spans(schedule.holding(late))})."
 
 
 def explain(keeper: Keeper, now: float) -> list[str]:
@@ -32,7 +31,7 @@ def explain(keeper: Keeper, now: float) -> list[str]:
     chosen = ""
     if schedule.auto:
         chosen = ", the quietest hours by munin" if schedule.profile else ", as given, since munin has too little data"
-    lines = [f"It is {say(now)}, {place} the windows: {spans(schedule.holding(False))}{chosen}."]
+    lines = [f"It is {local(now)}, {place} the windows: {spans(schedule.holding(False))}{chosen}."]
     if len(schedule.hosts) > 1:
         lines.append(
             f"This host is number {schedule.place + 1} of {len(schedule.hosts)}: its turn comes each "
@@ -40,12 +39,12 @@ def explain(keeper: Keeper, now: float) -> list[str]:
         )
     if need := state["upgrade"]:
         security = f", for security: {' '.join(need['security'])}" if need["security"] else ""
-        packages = f"{count(len(need['packages']), 'package')}, since {say(need['since'])}"
+        packages = f"{count(len(need['packages']), 'package')}, since {local(need['since'])}"
         lines.append(f"Updates: {packages} ({' '.join(need['packages'])}{security}).")
         lines.append(sentence(schedule, need, now, 0, "They are installed"))
     else:
         lines.append(
-            f"Updates: nothing waits, by lists of {say(state['refreshed']) if state['refreshed'] else 'never'}."
+            f"Updates: nothing waits, by lists of {local(state['refreshed']) if state['refreshed'] else 'never'}."
         )
     if services := state["restarts"]:
         lines.append(f"Restarts: {', '.join(services)} use something replaced.")
@@ -69,7 +68,7 @@ def _reboot(keeper: Keeper, schedule: Schedule, now: float, lead: float, told: i
     line = sentence(schedule, need, now, lead, "It happens")
     if lead:
         line += f" Who is connected is told {count(told, 'minute')} before."
-    lines = [f"Reboot: needed since {say(need['since'])}{important} ({need['why']}).", line]
+    lines = [f"Reboot: needed since {local(need['since'])}{important} ({need['why']}).", line]
     if machine.backup_runs():
         lines.append(
             "A backup is being made now. While one is, no reboot begins; if it lasts until the window's end, "

@@ -11,11 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..words import count
+from ..words import count, local
 from . import machine, state
 from .machine import tail
 from .schedule import LEAD, TURN, Need, Schedule, week_profile
-from .words import say
 
 ANNOUNCE = "/etc/xmpp/announce.d"
 REFRESH = 12 * 3600
@@ -56,7 +55,7 @@ class Keeper:
             since = self.state["refreshed"] or self.state["begun"]
             if now - since > self.config["stale_days"] * 86400:
                 self.state["problems"]["lists"] = (
-                    f"the package lists have not been refreshed since {say(since)}; see whether "
+                    f"the package lists have not been refreshed since {local(since)}; see whether "
                     f"the mirror is there:\n{tail(said)}"
                 )
             return
@@ -101,7 +100,7 @@ class Keeper:
         problems = self.state["problems"]
         if survived := [key for key in stubborn if attempts[key]["boot"] != this]:
             problems["survived"] = "\n".join(
-                f"{found[key].text}, though the machine was rebooted for that at {say(attempts[key]['at'])}. It is not "
+                f"{found[key].text}, though the machine was rebooted for that at {local(attempts[key]['at'])}. It is not "
                 f"rebooted for it again.\n{found[key].look}."
                 for key in survived
             )
@@ -140,7 +139,7 @@ class Keeper:
             need = self.state[what]
             if need and need["important"] and now - need["since"] > 2 * self.schedule.deadline + 86400:
                 self.state["problems"]["overdue"] = (
-                    f"an important {what} has been waiting since {say(need['since'])}; see "
+                    f"an important {what} has been waiting since {local(need['since'])}; see "
                     "xmpp-updates --explain, and make the windows longer"
                 )
 

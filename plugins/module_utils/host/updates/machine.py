@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import math
 import os
@@ -16,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from .. import files
 from ..commands import CommandError, attempt
 
 REQUIRED = "/run/reboot-required"
@@ -172,15 +172,8 @@ def sessions(now: float) -> Iterator[tuple[int, int, float]]:
 
 
 def dpkg_is_busy() -> bool:
-    """Tell whether another program holds dpkg's lock, which is an exclusive one of the POSIX kind."""
-    try:
-        with open(DPKG_LOCK, "rb") as stream:
-            fcntl.lockf(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
+    """Tell whether another program holds dpkg's lock."""
+    return files.is_locked(DPKG_LOCK, posix=True)
 
 
 def backup_runs() -> bool:

@@ -20,7 +20,7 @@ PROBLEMS = {
     "survived": "a reboot has not helped",
     "overdue": "no window is found",
 }
-# A dictionary as it is kept: other programs read its keys, which README of role updates lists.
+# A dictionary as it is kept: the self-test and the graphs read its keys.
 State = dict[str, Any]
 
 
