@@ -15,7 +15,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVari
 from ansible.module_utils.common.text.converters import to_bytes
 from ansible.plugins.action import ActionBase
 from ansible.template import generate_ansible_template_vars, trust_as_template
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree import pack
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_texts import pack
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.config_tree import (
     SUFFIX,
     check_serial,
@@ -26,6 +26,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.config_tree imp
     plan,
 )
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.host_package import entries as package_entries
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.variables import Variables
 
 MODULE = "magicbroccoli.xmpp.config_tree"
 VAULT = b"$ANSIBLE_VAULT;"
@@ -33,38 +34,29 @@ VAULT = b"$ANSIBLE_VAULT;"
 PACKAGE = pathlib.Path(__file__).parents[1] / "module_utils" / "host"
 
 
-class ActionModule(ActionBase):
-    """Renders a directory of templates and has the module put all of it in place."""
+class Renderer(ActionBase):
+    """What config_tree and the site's plan have in common: a role's table of files and its templates become entries."""
 
-    _VALID_ARGS = frozenset(("src", "files", "programs", "validate_tree", "validate_live"))
-    _supports_check_mode = True
+    def payload(self, src, args, variables):
+        """What the host needs to compare, validate and show a role's files. Raises ValueError."""
+        return {
+            "files": self.rendered(src, args, variables),
+            "validate_tree": command(args.get("validate_tree"), "validate_tree", placeholder=True),
+            "diff_limit": C.MAX_FILE_SIZE_FOR_DIFF,
+        }
 
-    def run(self, tmp=None, task_vars=None):
-        super().run(tmp, task_vars)
-        task_vars = task_vars or {}
-        args = self._task.args
-        try:
-            src = self._source(args.get("src"))
-            sources = destinations(self._walk(src))
-            entries = plan(self._files(args), sources)
-            payload = {
-                "files": entries,
-                "validate_tree": command(args.get("validate_tree"), "validate_tree", placeholder=True),
-                "validate_live": command(args.get("validate_live"), "validate_live"),
-                "diff_limit": C.MAX_FILE_SIZE_FOR_DIFF,
-            }
-            self._render(src, sources, entries, task_vars)
-        except ValueError as e:
-            raise AnsibleActionFail(str(e)) from None
-        if not entries:
-            return {"changed": False, "paths": [], "skipped_validators": []}
-        return self._execute_module(module_name=MODULE, module_args={"_payload": pack(payload)}, task_vars=task_vars)
+    def rendered(self, src, args, variables):
+        """The entries for the host, with their contents."""
+        sources = destinations(self._walk(src))
+        entries = plan(self._files(args), sources)
+        self._render(src, sources, entries, variables)
+        return entries
 
     @staticmethod
     def _files(args):
         """The table of files, with those of the programs that are asked for."""
         files = {} if args.get("files") is None else args["files"]
-        if not args.get("programs"):
+        if args.get("programs") is None:
             return files
         sources = {str(path.relative_to(PACKAGE)): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
         added = package_entries(sources, args["programs"])
@@ -72,25 +64,9 @@ class ActionModule(ActionBase):
             raise ValueError(f"files[{twice[0]!r}]: programs has it already; remove it here")
         return {**added, **files} if isinstance(files, Mapping) else files
 
-    def _source(self, src):
-        """The directory of templates, or None when the role has none."""
-        if src is None:
-            role = self._task._role
-            src = os.path.join(role._role_path if role else self._loader.get_basedir(), "templates")
-            return src if os.path.isdir(src) else None
-        if not isinstance(src, str) or not src:
-            raise ValueError(f"src: {src!r} is not a path; write one of a directory")
-        try:
-            found = self._find_needle("templates", src)
-        except AnsibleError as e:
-            raise AnsibleActionFail(f"src: {src!r} does not exist; write the path of a directory") from e
-        if not os.path.isdir(found):
-            raise ValueError(f"src: {found!r} is not a directory; write the path of one")
-        return found
-
     @staticmethod
     def _walk(src):
-        relatives = []
+        relatives: list[str] = []
         for directory, names, files in os.walk(src) if src else ():
             for name in names:
                 if os.path.islink(os.path.join(directory, name)):
@@ -100,9 +76,9 @@ class ActionModule(ActionBase):
             relatives.extend(os.path.relpath(os.path.join(directory, name), src) for name in files)
         return relatives
 
-    def _render(self, src, sources, entries, task_vars):
+    def _render(self, src, sources, entries, variables):
         """Give each file its content, and each secret one what in it is public: its template."""
-        templars = {}
+        templars: dict = {}
         for entry in entries:
             if entry["state"] != "file":
                 continue
@@ -117,40 +93,40 @@ class ActionModule(ActionBase):
                     if entry["secret"] and not data.startswith(VAULT):
                         entry["public"] = data.decode("utf-8", "replace")
                     if "conceals" in entry:
-                        self._conceal(entry, relative, path, templars, task_vars)
-                    data = self._render_template(relative, path, entry, templars, task_vars)
+                        self._conceal(entry, relative, path, templars, variables)
+                    data = self._render_template(relative, path, entry, templars, variables)
                 elif data.startswith(VAULT):
                     with open(self._loader.get_real_file(path), "rb") as f:
                         data = f.read()
                 entry["content"] = data.decode("utf-8", "surrogateescape")
             check_serial(entry)
 
-    def _conceal(self, entry, relative, path, templars, task_vars):
+    def _conceal(self, entry, relative, path, templars, variables):
         """Give a file with secret values in it these, for what validators say, and for diffs its text without them."""
         values = {}
         for name in entry.pop("conceals"):
-            if name not in task_vars:
+            if name not in variables:
                 raise ValueError(f"files[{entry['path']!r}]: conceals: there is no variable {name!r}; correct its name")
-            values[name] = self._templar.template(task_vars[name])
+            values[name] = variables.value(name)
         entry["concealed"] = leaves(list(values.values()))
         if self._task.diff:
-            public = {**task_vars, **{name: masked(value) for name, value in values.items()}}
+            public = variables.changed({name: masked(value) for name, value in values.items()})
             entry["public"] = self._render_template(relative, path, entry, templars, public).decode("utf-8", "replace")
 
-    def _render_template(self, relative, path, entry, templars, task_vars):
+    def _render_template(self, relative, path, entry, templars, variables):
         """A template's bytes, rendered as ansible.builtin.template does."""
         directory = os.path.dirname(path)
         if directory not in templars:
             # One templar for each directory: Jinja remembers an included template by its name alone.
-            search = [*task_vars.get("ansible_search_path", []), self._loader.get_basedir(), directory]
+            search = [*variables.get("ansible_search_path", []), self._loader.get_basedir(), directory]
             search = [path for base in search for path in (os.path.join(base, "templates"), base)]
             templars[directory] = self._templar.copy_with_new_env(searchpath=search, available_variables={})
         templar = templars[directory]
         template_vars = generate_ansible_template_vars(path=relative, fullpath=path, dest_path=entry["path"])
         # A variable of the operator wins over the configuration's default, as with the template action.
-        if "ansible_managed" in task_vars:
+        if "ansible_managed" in variables:
             del template_vars["ansible_managed"]
-        templar.available_variables = {**task_vars, **template_vars}
+        templar.available_variables = variables.with_own(template_vars)
         try:
             text = templar.template(
                 trust_as_template(self._loader.get_text_file_contents(path)),
@@ -168,3 +144,39 @@ class ActionModule(ActionBase):
                 ) from None
             raise AnsibleActionFail(f"The template {relative!r} of {entry['path']} failed: {e}") from e
         return to_bytes("" if text is None else text, errors="surrogate_or_strict")
+
+
+class ActionModule(Renderer):
+    """Renders a directory of templates and has the module put all of it in place."""
+
+    _VALID_ARGS = frozenset(("src", "files", "programs", "validate_tree", "validate_live"))
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        args = self._task.args
+        try:
+            payload = self.payload(self._source(args.get("src")), args, Variables(self._templar, task_vars))
+            payload["validate_live"] = command(args.get("validate_live"), "validate_live")
+        except ValueError as e:
+            raise AnsibleActionFail(str(e)) from None
+        if not payload["files"]:
+            return {"changed": False, "paths": [], "skipped_validators": []}
+        return self._execute_module(module_name=MODULE, module_args={"_payload": pack(payload)}, task_vars=task_vars)
+
+    def _source(self, src):
+        """The directory of templates, or None when the role has none."""
+        if src is None:
+            role = self._task._role
+            src = os.path.join(role._role_path if role else self._loader.get_basedir(), "templates")
+            return src if os.path.isdir(src) else None
+        if not isinstance(src, str) or not src:
+            raise ValueError(f"src: {src!r} is not a path; write one of a directory")
+        try:
+            found = self._find_needle("templates", src)
+        except AnsibleError as e:
+            raise AnsibleActionFail(f"src: {src!r} does not exist; write the path of a directory") from e
+        if not os.path.isdir(found):
+            raise ValueError(f"src: {found!r} is not a directory; write the path of one")
+        return found

@@ -17,7 +17,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.parsing.vault import VaultLib, VaultSecretsContext, is_encrypted_file
 from ansible.plugins.action import ActionBase
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import key_backup
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree import pack
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_texts import pack
 
 MODULE = "magicbroccoli.xmpp.key_backup"
 

@@ -39,7 +39,8 @@ class ActionModule(ActionBase):
         )
         self._vars, self._name, self._seconds = task_vars, args["name"], args["wait_seconds"]
         self._host = task_vars.get("inventory_hostname", "the host")
-        self._end, self._told = time.monotonic() + self._seconds, []
+        self._end = time.monotonic() + self._seconds
+        self._told: list = []
         apt = {"name": args["name"], "state": args["state"], **(APT if args["state"] == "present" else {})}
         while True:
             if not self._task.check_mode:

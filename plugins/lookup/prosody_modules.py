@@ -79,7 +79,7 @@ class LookupModule(LookupBase):
 
     def read(self, terms, variables):
         """Path below the folder of modules to text."""
-        files = {}
+        files: dict[str, str] = {}
         for term in terms:
             for entry in term if isinstance(term, list) else [term]:
                 if not isinstance(entry, Mapping):

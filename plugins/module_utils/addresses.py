@@ -116,7 +116,7 @@ def _check_unicode(label):
         ):
             kind = "is not lower-case" if character.isupper() else "is not allowed in a domain"
             raise ValueError(f"{shown(character)} {kind}")
-    scripts = {}
+    scripts: dict[str, str] = {}
     for character in label:
         if unicodedata.category(character) in ("Ll", "Lo"):
             scripts.setdefault(unicodedata.name(character).split()[0], character)

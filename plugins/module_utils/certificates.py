@@ -34,6 +34,15 @@ PARSE = (
     "-pubkey",
 )
 
+# What is asked about certificates, as modules take it.
+QUESTION = {
+    "paths": {"type": "list", "elements": "path", "required": True},
+    # The values are paths, not keys: nothing to hide.
+    "keys": {"type": "dict", "default": {}, "no_log": False},
+    "roll": {"type": "path"},
+    "accounts": {"type": "path"},
+}
+
 
 class CertificateError(Exception):
     """A file that is there but is not what it should be."""
@@ -51,18 +60,21 @@ def run(command, stdin=""):
     return done.stdout
 
 
+def _public_key(text):
+    """Returns where the public key is in PEM text."""
+    if found := PUBLIC_KEY.search(text):
+        return found
+    raise CertificateError("openssl printed no public key")
+
+
 def public_key(text):
     """Returns the DER bytes of the public key in PEM text: a SubjectPublicKeyInfo (RFC 5280, section 4.1)."""
-    found = PUBLIC_KEY.search(text)
-    if found is None:
-        raise CertificateError("openssl printed no public key")
-    return base64.b64decode(found[1])
+    return base64.b64decode(_public_key(text)[1])
 
 
 def kind(text):
     """Returns the family and the bits of the public key in PEM text."""
-    found = PUBLIC_KEY.search(text)
-    said = run(("openssl", "pkey", "-pubin", "-noout", "-text_pub"), found[0])
+    said = run(("openssl", "pkey", "-pubin", "-noout", "-text_pub"), _public_key(text)[0])
     bits = re.search(r"Public-Key: \((\d+) bit", said)
     family = "RSA" if "Modulus:" in said else "ECDSA" if "ASN1 OID:" in said else "other"
     return {"key_family": family, "key_bits": int(bits[1]) if bits else None}
@@ -183,6 +195,25 @@ def describe(path, key=None, now=None, pins=(), accounts=()):
     facts["accounts"] = list(accounts)
     facts["chain_digest"] = hashlib.sha256(b"".join(_der(block) for block in blocks)).hexdigest()
     facts["chain_length"] = len(chain)
+    facts["root"] = base64.b64encode(_der(blocks[-1])).decode()
     facts["chain_linked"] = all(below["issuer"] == above["subject"] for below, above in itertools.pairwise(chain))
     facts["key_matches"] = key_matches(key, facts["pin"]) if key else None
     return facts
+
+
+def certificates(questions):
+    """Returns what each certificate says, by its path. A path in two questions is described as the first one asks."""
+    found = {}
+    for question in questions:
+        rolled, pins = waiting(question["roll"]) if question.get("roll") else (None, [])
+        ordered, accounts = allowed(question["accounts"]) if question.get("accounts") else (None, [])
+        keys = question.get("keys") or {}
+        for path in question["paths"]:
+            if path not in found:
+                found[path] = describe(
+                    path,
+                    keys.get(path),
+                    pins=pins if path == rolled else (),
+                    accounts=accounts if path == ordered else (),
+                )
+    return found

@@ -19,20 +19,38 @@ How it survives being killed:
 
 from __future__ import annotations
 
-import base64
 import errno
 import fcntl
 import grp
 import json
 import os
 import pwd
-import re
 import shlex
 import shutil
 import stat
 import subprocess
 import time
-import zlib
+
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import activation
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_files import (
+    account_names,
+    lstat,
+    read,
+    remove_any,
+    same_file,
+    set_directory,
+    strangers,
+    sync_directory,
+    write_new,
+)
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_texts import (
+    conceal,
+    locate,
+    redact,
+    to_bytes,
+    with_serial,
+)
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import CommandError
 
 STATE_DIR = "/var/lib/config_tree"
 RUN_DIR = "/run/config_tree"
@@ -54,186 +72,6 @@ class ConfigTreeError(Exception):
 
 class NotRestored(ConfigTreeError):
     """The one error after which the host is not as it was before."""
-
-
-def pack(payload):
-    """A payload as one ASCII string: nothing in it can be mistaken for, or found in, another value."""
-    return base64.b64encode(zlib.compress(json.dumps(payload).encode("ascii"))).decode("ascii")
-
-
-def unpack(text):
-    """The payload that pack() was given."""
-    return json.loads(zlib.decompress(base64.b64decode(text)))
-
-
-def to_bytes(text):
-    """The bytes of a file's content. Bytes that are no UTF-8 travel as lone surrogates."""
-    return text.encode("utf-8", "surrogateescape")
-
-
-def next_serial(live, now):
-    """The serial number to follow `live` (None: there is none), in the arithmetic of RFC 1982.
-
-    `now` is the time in seconds since 1970, so that a host that was set up anew is ahead of what others remember of the
-    former one. It is taken when it is ahead of the live number, else live + 1.
-    """
-    if live is None or 0 < (now - live) % 2**32 < 2**31:
-        return now
-    return (live + 1) % 2**32 or 1
-
-
-def find_serial(live, before, after):
-    """The serial number in the file `live`: of its SOA record, else at the place that has the same line around it."""
-    plain = re.sub(rb";[^\n]*", b"", live).translate(bytes.maketrans(b"()", b"  "))
-    match = re.search(rb"\bSOA\s+\S+\s+\S+\s+(\d{1,10})(?!\S)", plain, re.IGNORECASE)
-    if match is None:
-        left = re.escape(before.rpartition(b"\n")[2])
-        right = re.escape(after.partition(b"\n")[0])
-        match = re.search(rb"^" + left + rb"(\d{1,10})" + right + rb"$", live, re.MULTILINE)
-    if match is None or int(match[1]) >= 2**32:
-        return None
-    return int(match[1])
-
-
-def with_serial(content, token, live, now):
-    """`content` with `token` replaced by a number: the live one when the live file is the same but for it."""
-    before, after = content.split(token)
-    if live is None:
-        return before + b"%d" % now + after
-    number = live[len(before) : len(live) - len(after)]
-    if re.fullmatch(rb"\d{1,10}", number) and live == before + number + after and int(number) < 2**32:
-        return live
-    return before + b"%d" % next_serial(find_serial(live, before, after), now) + after
-
-
-def locate(output, paths):
-    """The first (path, line) that a validator names; either may be None."""
-    names = "|".join(re.escape(path) for path in sorted(paths, key=len, reverse=True))
-    match = re.search(rf"({names})[\"']?(?:[:,]?\s*(?:on |at |near )?line\s+|:)(\d+)", output) if names else None
-    if match:
-        return match[1], int(match[2])
-    path = re.search(names, output) if names else None
-    line = re.search(r"\bline\s+(\d+)|:(\d+):", output)
-    return path and path[0], line and int(line[1] or line[2])
-
-
-def _words(text):
-    """The words of a text, each whole and in its parts, that are worth hiding: of a validator's output."""
-    whole = re.split(r"[\s\"'`,;(){}<>\[\]]+", text)
-    parts = re.split(r"\W+", text)
-    return {word for word in (*whole, *parts) if len(word) >= 4 and not (word.isdecimal() and len(word) < 6)}
-
-
-# What can hold a value in Lua: comments, texts in any form, and numbers.
-LUA_VALUES = re.compile(
-    r"""--\[(?P<a>=*)\[.*?\](?P=a)\]|--[^\n]*|\[(?P<b>=*)\[.*?\](?P=b)\]|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|\b\d[\w.]*""",
-    re.DOTALL,
-)
-
-
-def conceal(text, public):
-    """A text of Lua without the values that its public form does not have; names of options stay."""
-    known = {found[0] for found in LUA_VALUES.finditer(public)}
-    return LUA_VALUES.sub(lambda found: found[0] if found[0] in known else "[secret]", text)
-
-
-def redact(output, secrets, paths):
-    """A validator's output without the words of secret files.
-
-    `secrets` are pairs of a secret file's text and of what in it is public: its template. The managed `paths` stay.
-    """
-    hidden = set()
-    for text, public in secrets:
-        hidden |= _words(text) - _words(public)
-    hidden -= set(paths)
-    if not hidden:
-        return output
-    kept = set(paths)
-    # A long word is hidden inside another one, too. A short one would hide parts of what the validator has to say.
-    pattern = "|".join(
-        re.escape(word) if len(word) >= 8 or word in kept else rf"(?<!\w){re.escape(word)}(?!\w)"
-        for word in sorted(hidden | kept, key=len, reverse=True)
-    )
-    return re.sub(pattern, lambda match: match[0] if match[0] in kept else "[secret]", output)
-
-
-def lstat(path):
-    """os.lstat, or None when there is nothing."""
-    try:
-        return os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-
-
-def read(path):
-    """The content of a regular file that is not behind a symbolic link, else None."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as e:
-        if e.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.ENXIO):
-            return None
-        raise
-    with open(fd, "rb") as f:
-        return f.read() if stat.S_ISREG(os.fstat(fd).st_mode) else None
-
-
-def sync_directory(path):
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def write_new(path, data, uid, gid, mode):
-    """Create a file that did not exist, readable by nobody else until it has its owner and mode. None: leave it."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
-        os.fchown(fd, -1 if uid is None else uid, -1 if gid is None else gid)
-        os.fchmod(fd, mode)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def set_directory(path, uid, gid, mode):
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        os.fchown(fd, -1 if uid is None else uid, -1 if gid is None else gid)
-        os.fchmod(fd, mode)
-    finally:
-        os.close(fd)
-
-
-def same_file(one, other):
-    a, b = lstat(one), lstat(other)
-    return a is not None and b is not None and os.path.samestat(a, b)
-
-
-def remove_any(path):
-    """Remove a file, a link or a whole directory. What is not there is no error."""
-    st = lstat(path)
-    if st is None:
-        return
-    if stat.S_ISDIR(st.st_mode):
-        shutil.rmtree(path)
-    else:
-        os.unlink(path)
-
-
-def account_names(st):
-    try:
-        owner = pwd.getpwuid(st.st_uid).pw_name
-    except KeyError:
-        owner = str(st.st_uid)
-    try:
-        group = grp.getgrgid(st.st_gid).gr_name
-    except KeyError:
-        group = str(st.st_gid)
-    return owner, group
 
 
 class Change:
@@ -296,9 +134,8 @@ class ConfigTree:
                     "restores the files that it had replaced."
                 )
             entries = payload["files"]  # plan() has sorted them: a directory comes before what is in it
-            self._paths = [entry["path"] for entry in entries]
-            self._secrets = [(entry["content"], entry.get("public", "")) for entry in entries if entry.get("secret")]
-            self._secrets += [("\n".join(entry["concealed"]), "") for entry in entries if entry.get("concealed")]
+            self._know(entries)
+            lacking = self._make_accounts(entries)
             changes = self._compare(entries)
             if changes:
                 self._validate_staged(entries, changes, payload.get("validate_tree"))
@@ -318,13 +155,46 @@ class ConfigTree:
             while path != "/":
                 path = os.path.dirname(path)
                 known.add(path)
-        paths = {change.path for change in changes} | (set(self._unreported()) & known)
+        paths = {change.path for change in changes} | (set(self._unreported()) & known) | lacking
         self._told = paths
+        if not self.check:
+            self._activate(entries, paths)
         result = {"changed": bool(paths), "paths": sorted(paths), "skipped_validators": self.skipped}
         if self.diff:
-            limit = payload.get("diff_limit") or 0
-            result["diff"] = [part for change in changes for part in self._diff(change, limit)]
+            result["diff"] = self._diffs(changes, payload)
         return result
+
+    def compare(self, trees, validate=False):
+        """Say what run() would change or report of each of several trees, and change nothing. Needs check mode.
+
+        `trees` are payloads as run() takes them, by name. Returns the paths by name, and with `diff` the differences.
+        `validate` runs the validators on the staged files, as run() does in check mode.
+        """
+        try:
+            self._take_lock()
+            if lstat(self.journal_file):
+                # A run was killed, and the next one restores first, whatever its files are.
+                return {name: [self.journal_file] for name in trees}, []
+            unreported, found, diffs = set(self._unreported()), {}, []
+            for name, payload in trees.items():
+                entries = payload["files"]
+                self._know(entries)
+                changes = self._compare(entries)
+                if changes and validate:
+                    self._validate_staged(entries, changes, payload.get("validate_tree"))
+                if self.diff:
+                    diffs += self._diffs(changes, payload)
+                paths = {change.path for change in changes} | self._make_accounts(entries)
+                found[name] = sorted(paths | (unreported & set(self._paths)))
+            return found, diffs
+        except OSError as e:
+            raise ConfigTreeError(f"{e.filename or 'config_tree'}: {e.strerror}.") from e
+
+    def _know(self, entries):
+        """Remember of one tree what messages may show, and what not."""
+        self._paths = [entry["path"] for entry in entries]
+        self._secrets = [(entry["content"], entry.get("public", "")) for entry in entries if entry.get("secret")]
+        self._secrets += [("\n".join(entry["concealed"]), "") for entry in entries if entry.get("concealed")]
 
     def reported(self):
         """The result is out: nothing of it has to be said again."""
@@ -336,6 +206,29 @@ class ConfigTree:
         unreported = set(self._unreported())
         if unreported & self._told:
             self._write_state(self.unreported_file, sorted(unreported - self._told))
+
+    # -- what follows from a place -----------------------------------------------------------------------------------
+
+    def _make_accounts(self, entries):
+        """The files of systemd-sysusers whose accounts are missing. They are made first: files may belong to them."""
+        files = [one for one in entries if one["state"] == "file" and activation.SYSUSERS.fullmatch(one["path"])]
+        lacking = [one for one in files if activation.accounts_missing(one["content"])]
+        for one in [] if self.check else lacking:
+            try:
+                activation.make_accounts(one["content"])
+            except CommandError as e:
+                raise ConfigTreeError(f"{one['path']}: {e}") from e
+        return {one["path"] for one in lacking}
+
+    def _activate(self, entries, paths):
+        there = {entry["path"] for entry in entries if entry["state"] in ("file", "link")}
+        # Where something was missing or is new, so may be what these make.
+        directories = {path for path in there if paths and activation.TMPFILES.fullmatch(path)}
+        try:
+            activation.activate(paths & there | directories, paths - there)
+        except CommandError as e:
+            # The journal stays, so that the next run says changed, too, and does this again.
+            raise ConfigTreeError(f"{e}\nThe new files are in place. Remove the cause and run again.") from e
 
     # -- state ------------------------------------------------------------------------------------------------------
 
@@ -401,7 +294,7 @@ class ConfigTree:
             )
         return cache[name]
 
-    def _ids(self, entry):
+    def _ids(self, entry: dict) -> tuple[int | None, int | None]:
         return (
             self._id(self._uids, pwd.getpwnam, "owner", entry["owner"], entry["path"]),
             self._id(self._gids, grp.getgrnam, "group", entry["group"], entry["path"]),
@@ -444,6 +337,14 @@ class ConfigTree:
                 changes.append(change)
                 if change.do == "mkdir":
                     coming.add(change.path)
+            if entry.get("exclusive") and lstat(entry["path"]):
+                kept = {entry["path"] for entry in entries if entry["state"] != "absent"}
+                gone = {entry["path"] for entry in entries if entry["state"] == "absent"}
+                changes += [
+                    Change("remove", {**PARENT, "path": path, "state": "absent"}, lstat(path))
+                    for path in strangers(entry["path"], kept)
+                    if path not in gone
+                ]
         return changes
 
     def _compare_directory(self, entry):
@@ -579,20 +480,20 @@ class ConfigTree:
                 return
         except subprocess.TimeoutExpired as e:
             output, end = e.stdout or b"", f"no answer for {VALIDATOR_SECONDS} s"
-        output = output.decode("utf-8", "replace").strip()
+        said = output.decode("utf-8", "replace").strip()
         if root:
             for name in sorted({root, os.path.realpath(root)}, key=len, reverse=True):
-                output = output.replace(name + "/", "/").replace(name, "/")
-        if len(output) > OUTPUT_CHARACTERS:
-            output = output[:OUTPUT_CHARACTERS] + "\n[more]"
+                said = said.replace(name + "/", "/").replace(name, "/")
+        if len(said) > OUTPUT_CHARACTERS:
+            said = said[:OUTPUT_CHARACTERS] + "\n[more]"
         # Here, and not on the controller: Ansible keeps copies of a message that leaves the host.
-        output = redact(output, self._secrets, self._paths)
-        path, line = locate(output, self._paths)
+        said = redact(said, self._secrets, self._paths)
+        path, line = locate(said, self._paths)
         if root and place != root:
             path = place[len(root) :]
         raise ConfigTreeError(
-            f"{what}: `{shlex.join(command)}` says ({end}):\n{output}",
-            output=output,
+            f"{what}: `{shlex.join(command)}` says ({end}):\n{said}",
+            output=said,
             path=path,
             line=line,
         )
@@ -649,7 +550,7 @@ class ConfigTree:
             write_new(step["new"], change.data, *self._ids(change.entry), int(change.entry["mode"], 8))
         elif change.do in ("create", "replace"):
             os.symlink(change.entry["target"], step["new"])
-            os.lchown(step["new"], *self._ids(change.entry))
+            os.lchown(step["new"], *(-1 if one is None else one for one in self._ids(change.entry)))
 
     def _swap(self, change, step):
         if change.do == "attributes":
@@ -750,6 +651,9 @@ class ConfigTree:
                 remove_any(step["new"])
 
     # -- diff -------------------------------------------------------------------------------------------------------
+
+    def _diffs(self, changes, payload):
+        return [part for change in changes for part in self._diff(change, payload.get("diff_limit") or 0)]
 
     def _diff(self, change, limit):
         entry, parts = change.entry, []

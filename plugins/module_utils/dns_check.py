@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Compares the records that there shall be with those that name servers answer with, as dig prints them."""
+"""Compares the records that there shall be with those that name servers answer with."""
 
 from __future__ import annotations
 
@@ -10,13 +10,9 @@ import ipaddress
 import re
 import socket
 
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import CommandError, attempt
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import dig
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.dig import name
 
-HEADER = re.compile(r"^;; ->>HEADER<<- .* status: (\w+),", re.MULTILINE)
-FLAGS = re.compile(r"^;; flags: ([a-z ]*);", re.MULTILINE)
-# CLASS1 is IN where dig was asked for the form of unknown types (RFC 3597).
-QUESTION = re.compile(r"^;(\S+)\s+(?:IN|CLASS1)\s+(\w+)\s*$", re.MULTILINE)
-RECORD = re.compile(r"^(\S+)\s+\d+\s+(?:IN|CLASS1)\s+(\w+)\s+(.*?)\s*$")
 STRING = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)', re.DOTALL)
 # What others put beside ours at a name is their business: texts of all kinds.
 SHARED = ("TXT", "PTR")
@@ -28,11 +24,6 @@ BINDING_KEYS = ("mandatory", "alpn", "no-default-alpn", "port", "ipv4hint", "ech
 
 class DnsError(Exception):
     """Nothing could be asked."""
-
-
-def name(text):
-    """A name without its final dot, in lower case; the root is a dot."""
-    return text.lower().rstrip(".") or "."
 
 
 def absolute(text):
@@ -123,42 +114,6 @@ def normal(kind, text):
     return text
 
 
-def read_answers(output):
-    """Returns what dig printed: name and type that was asked for, to status, flags and records."""
-    answers = {}
-    for part in re.split(r"^;; Got answer:$", output, flags=re.MULTILINE)[1:]:
-        status, flags, question = HEADER.search(part), FLAGS.search(part), QUESTION.search(part)
-        if not status or not question:
-            continue
-        answers[name(question[1]), question[2]] = {
-            "status": status[1],
-            "flags": flags[1].split() if flags else [],
-            "records": [
-                (name(found[1]), found[2], found[3])
-                for found in map(RECORD.match, part.splitlines())
-                if found and not found[0].startswith(";")
-            ],
-        }
-    return answers
-
-
-def ask(questions, *options, server=None, timeout=2):
-    """Asks by dig, one after the other; who does not answer is not in what is returned."""
-    # -r, because ~/.digrc may say anything.
-    command = ["dig", "-r", *([f"@{server}"] if server else [])]
-    command += ["+noall", "+comments", "+question", "+answer", "+authority", f"+time={timeout}", "+tries=2", *options]
-    lines = "".join(
-        # dig may know a type by a name that we do not.
-        f"{owner.rstrip('.')}. {kind}{' +unknownformat' if kind.startswith('TYPE') else ''}\n"
-        for owner, kind in questions
-    )
-    try:
-        done = attempt([*command, "-f", "/dev/stdin"], stdin=lines, seconds=None)
-    except CommandError as error:
-        raise DnsError(f"{error}; install the package bind9-dnsutils where the questions are asked") from error
-    return read_answers(done.stdout)
-
-
 def found_at(answer, owner, kind):
     """The data of the records at a name. A delegation is in the authority section; an alias stands for itself."""
     # In the form of unknown types, an alias is of the type 5.
@@ -195,7 +150,7 @@ def compare(kind, expected, found):
 
 def by_name(records):
     """Records as name and type to their data."""
-    sets = {}
+    sets: dict[tuple[str, str], list[str]] = {}
     for record in records:
         sets.setdefault((name(record["name"]), record["type"]), []).append(record["data"])
     return sets
@@ -225,6 +180,14 @@ def enclosing_zone(zone, answer):
         if kind == "SOA" and (owner in (zone, ".") or zone.endswith(f".{owner}")):
             return owner
     return None
+
+
+def ask(questions, *options, server=None, timeout=2):
+    """Asks as dig does."""
+    try:
+        return dig.ask(questions, *options, server=server, timeout=timeout)
+    except dig.DigError as error:
+        raise DnsError(f"{error} where the questions are asked") from error
 
 
 def has_route(address):
@@ -345,7 +308,7 @@ def _unreachable(zone, place, why):
 
 def merge(by_server):
     """Returns each finding once, with the servers that have it; with none where all have it."""
-    merged = {}
+    merged: dict[tuple[str, ...], dict] = {}
     for place, findings in by_server:
         for finding in findings:
             key = tuple(str(finding[part]) for part in ("name", "type", "status", "expected", "found"))

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import concurrent.futures
 import datetime
 import glob
 import hashlib
@@ -14,7 +15,7 @@ import os
 import re
 import time
 
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import CommandError, attempt
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import dig
 
 ZONE = re.compile(r"[a-z0-9_]([a-z0-9_/-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_/-]{0,61}[a-z0-9_])?)*")
 DNSKEY = re.compile(
@@ -81,7 +82,7 @@ def read_key(zone, path):
         "tag": key_tag(rdata),
         "algorithm": algorithm,
         "role": {("yes", "no"): "ksk", ("no", "yes"): "zsk", ("yes", "yes"): "csk"}.get(
-            (values.get("KSK"), values.get("ZSK")), "none"
+            (values.get("KSK", ""), values.get("ZSK", "")), "none"
         ),
         "goal": values.get("GoalState"),
         "dnskey": values.get("DNSKEYState"),
@@ -126,14 +127,11 @@ def wait_for_keys(zone, directory, seconds, sleep=time.sleep, clock=time.monoton
 
 
 def ask(zone, resolver, timeout):
-    """Returns what dig prints of the parent's DS records, or raises."""
-    # -r, because ~/.digrc may say anything.
-    command = ["dig", "-r", *([f"@{resolver}"] if resolver else []), "+noall", "+comments", "+answer", "+authority"]
-    command += ["+adflag", f"+time={timeout}", "+tries=1", f"{zone}.", "DS"]
+    """Returns the answer to a question for the parent's DS records, or None; raises where none can be asked."""
     try:
-        return attempt(command, seconds=None).stdout
-    except CommandError as error:
-        raise DnssecError(f"{error}; install the package bind9-dnsutils on the host") from error
+        return dig.ask([(zone, "DS")], "+adflag", "+tries=1", server=resolver, timeout=timeout).get((zone, "DS"))
+    except dig.DigError as error:
+        raise DnssecError(f"{error} on the host") from error
 
 
 def compare(zone, keys, answer):
@@ -142,33 +140,25 @@ def compare(zone, keys, answer):
     def result(status, reason, **rest):
         return {"status": status, "reason": reason, "ds": [], "unmatched": [], "validated": False, **rest}
 
-    status = re.search(r"^;; ->>HEADER<<-.* status: (\w+),", answer, re.MULTILINE)
-    if status is None:
+    if answer is None:
         return result("unknown", "no resolver answered; see /etc/resolv.conf")
-    flags = re.search(r"^;; flags: ([a-z ]*);", answer, re.MULTILINE)
-    validated = flags is not None and "ad" in flags[1].split()
-    if status[1] == "NXDOMAIN":
+    validated = "ad" in answer["flags"]
+    if answer["status"] == "NXDOMAIN":
         return result("missing", "the parent does not know the zone", validated=validated)
-    if status[1] != "NOERROR":
-        return result("unknown", f"the resolver answered {status[1]}")
-    found = re.findall(
-        rf"^{re.escape(zone)}\.\s+\d+\s+IN\s+DS\s+(\d+) (\d+) (\d+) ([0-9A-Fa-f ]+)$",
-        answer,
-        re.MULTILINE | re.IGNORECASE,
-    )
+    if answer["status"] != "NOERROR":
+        return result("unknown", f"the resolver answered {answer['status']}")
+    found = [data.split() for owner, kind, data in answer["records"] if (owner, kind) == (zone, "DS")]
     if not found:
-        own = rf"^{re.escape(zone)}\.\s+\d+\s+IN\s+SOA\s"
-        if re.search(own, answer, re.MULTILINE | re.IGNORECASE):
+        owners = [owner for owner, kind, _data in answer["records"] if kind == "SOA"]
+        if zone in owners:
             return result("unknown", "the zone's own server answered instead of the parent's; ask a resolver")
-        if not re.search(r"\sIN\s+SOA\s", answer):
+        if not owners:
             return result("unknown", "the answer is a referral; ask a resolver")
         return result("missing", "the parent has no DS record", validated=validated)
     published = [key for key in keys if key["role"] in ("ksk", "csk") and key["dnskey"] in PUBLISHED]
     ours = {ds_record(zone, key, kind) for key in published for kind in DIGESTS}
-    theirs = sorted(
-        f"{int(tag)} {int(algorithm)} {int(kind)} {text.replace(' ', '').upper()}"
-        for tag, algorithm, kind, text in found
-    )
+    # dig breaks a digest into several words.
+    theirs = sorted(" ".join([*fields[:3], "".join(fields[3:]).upper()]) for fields in found)
     unmatched = [record for record in theirs if record not in ours]
     rest = {"ds": theirs, "unmatched": unmatched, "validated": validated}
     if len(unmatched) == len(theirs):
@@ -192,3 +182,30 @@ def describe(zone, keys):
         "keys": [{name: value for name, value in key.items() if name != "rdata"} for key in keys],
         "next_roll": min(rolls, key=lambda roll: roll["at"], default=None),
     }
+
+
+def advice(zone, found):
+    """Returns what the operator has to do about a zone in lines; none where its parent is right."""
+    if found["parent"]["status"] == "right":
+        return []
+    return ["Give these DS records to the registrar of the domain:", *(f"{zone}. IN DS {one}" for one in found["ds"])]
+
+
+def all_keys(directory):
+    """Returns zone → keys of every zone that has some in a folder."""
+    files = os.listdir(directory) if os.path.isdir(directory) else []
+    found = (re.match(r"K(.+)\.\+\d+\+\d+\.key$", name) for name in files)
+    names = sorted({key[1].replace("%2F", "/") for key in found if key})
+    return {zone: read_keys(zone, directory) for zone in names}
+
+
+def zones(keys, parent=True, resolver=None, timeout=2):
+    """Returns what is known of zones with these keys, and what their parents say of them, who are asked at once."""
+    found = {zone: describe(zone, its) for zone, its in keys.items()}
+    if parent:
+        with concurrent.futures.ThreadPoolExecutor(max_workers=20) as pool:
+            answers = pool.map(lambda zone: ask(zone, resolver, timeout), keys)
+            for (zone, its), answer in zip(keys.items(), answers, strict=True):
+                found[zone]["parent"] = compare(zone, its, answer)
+                found[zone]["parent"]["advice"] = advice(zone, found[zone])
+    return found

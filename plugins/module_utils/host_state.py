@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a Debian host has: packages, units, users and groups.
+"""What a Debian host has: packages, units and users.
 
 The readers take a root directory and a runner, so that they can be tested on recorded data.
 """
@@ -31,6 +31,7 @@ SHOW_UNITS = (
 UNIT_NAME = re.compile(r".+(?<!@)\.(service|timer|socket|path)")
 
 # The states for which `systemctl is-enabled` exits with 0 (systemctl(1), table 1).
+RUNNING = ("active", "reloading", "refreshing")
 ENABLED_STATES = frozenset(["enabled", "enabled-runtime", "static", "alias", "indirect", "generated", "transient"])
 # Where unit files are, the first one wins (systemd.unit(5), "Unit File Load Path").
 GENERATED = ("run/systemd/generator.early", "run/systemd/generator", "run/systemd/generator.late")
@@ -76,18 +77,22 @@ def parse_packages(text):
     return packages
 
 
+def parse_show(text):
+    """Turns the output of `systemctl show` of several units into a dictionary of properties for each."""
+    return [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in text.split("\n\n")]
+
+
 def parse_units(text):
     """Turns the output of SHOW_UNITS into unit → active, enabled, failed; a unit is there by each of its names."""
     units = {}
-    for block in text.split("\n\n"):
-        fields = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+    for fields in parse_show(text):
         active = fields.get("ActiveState")
         # Another unit may name one that is not there.
         if fields.get("LoadState") == "not-found" and active == "inactive":
             continue
         for name in fields.get("Names", "").split():
             units[name] = {
-                "active": active in ("active", "reloading", "refreshing"),
+                "active": active in RUNNING,
                 "enabled": fields.get("UnitFileState") in ENABLED_STATES,
                 "failed": active == "failed",
             }
@@ -171,7 +176,6 @@ def host_state(check_mode, root="/", runner=run):
         "packages": packages,
         "units": units,
         "users": read_names(os.path.join(root, "etc/passwd")),
-        "groups": read_names(os.path.join(root, "etc/group")),
         "check_mode": bool(check_mode),
         "disk_size": disk_size(root),
         "ipv6": has_ipv6(),

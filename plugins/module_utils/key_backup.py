@@ -45,7 +45,7 @@ def _name(lookup, number):
 
 def read(groups):
     """Returns the files of each group with their content, owner, group and mode."""
-    found = {}
+    found: dict[str, dict] = {}
     for name, patterns in groups.items():
         found[name] = {}
         for path in find(patterns):

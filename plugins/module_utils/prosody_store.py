@@ -2,17 +2,22 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Prosody's store, copied table by table from SQLite to PostgreSQL."""
+"""Prosody's store, copied table by table from SQLite to PostgreSQL.
+
+What is in an SQLite file is a daemon's, and may be made to break who reads it: the module has this file run by the owner of
+the store, who has nothing but its source. So it imports the standard library only.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import math
-import os
 import re
 import sqlite3
 import subprocess
+import sys
 import tempfile
 
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\b": "\\b", "\f": "\\f", "\v": "\\v"})
@@ -41,6 +46,8 @@ def field(value, kind):
 def schema(statement):
     """A table's or index' definition by SQLite in PostgreSQL's words."""
     text = re.sub(r"\bINTEGER\s+PRIMARY\s+KEY\s+AUTOINCREMENT\b", "BIGSERIAL PRIMARY KEY", statement, flags=re.I)
+    # By lua-lsqlite3, Prosody leaves MySQL's name of it to SQLite, which takes any.
+    text = re.sub(r"\bMEDIUMTEXT\b", "TEXT", text)
     return text.replace("INDEX IF NOT EXISTS", "INDEX").rstrip("; \n") + ";"
 
 
@@ -57,14 +64,17 @@ class Digest:
     def __eq__(self, other):
         return (self.count, self.sum) == (other.count, other.sum)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
 class Source:
     """The SQLite file."""
 
     def __init__(self, path):
-        self.connection = sqlite3.connect(path)
+        try:
+            self.connection = sqlite3.connect(path)
+        except sqlite3.Error as error:
+            raise StoreError(f"{path}: {error}") from error
         # Text is taken as it is: what is no UTF-8 is an error that names its row.
         self.connection.text_factory = bytes
         self.path = path
@@ -98,10 +108,10 @@ class Source:
             yield "\t".join(values).encode() + b"\n"
 
 
-def psql(database, owner, *options):
+def psql(database, *options):
     return [
-        *("runuser", "--user", owner, "--", "psql", "--no-psqlrc", "--quiet", "--no-password"),
-        *("--set", "ON_ERROR_STOP=1", "--dbname", database, *options),
+        *("psql", "--no-psqlrc", "--quiet", "--no-password", "--set", "ON_ERROR_STOP=1"),
+        *("--dbname", database, *options),
     ]
 
 
@@ -130,12 +140,13 @@ def _script(source, definitions, digests, write):
     write(b"COMMIT;\n")
 
 
-def _copy(source, definitions, database, owner):
-    digests = {}
+def _copy(source, definitions, database):
+    digests: dict[str, Digest] = {}
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            psql(database, owner, "--output", "/dev/null"), stdin=subprocess.PIPE, stdout=said, stderr=said, cwd="/"
+            psql(database, "--output", "/dev/null"), stdin=subprocess.PIPE, stdout=said, stderr=said, cwd="/"
         )
+        assert process.stdin is not None
         try:
             # When psql has stopped at an error, what it said is the reason.
             with contextlib.suppress(BrokenPipeError):
@@ -155,11 +166,12 @@ def _copy(source, definitions, database, owner):
     return digests
 
 
-def _arrived(table, columns, database, owner):
+def _arrived(table, columns, database):
     names = ", ".join(f'"{name}"' for name, _kind in columns)
     process = subprocess.Popen(
-        psql(database, owner, "--command", f'COPY "{table}" ({names}) TO STDOUT'), stdout=subprocess.PIPE, cwd="/"
+        psql(database, "--command", f'COPY "{table}" ({names}) TO STDOUT'), stdout=subprocess.PIPE, cwd="/"
     )
+    assert process.stdout is not None
     found = Digest()
     for line in process.stdout:
         found.add(line)
@@ -168,15 +180,17 @@ def _arrived(table, columns, database, owner):
     return found
 
 
-def move(source, database, owner, config, check=False):
-    """Copies the store, and returns the number of rows by table."""
+def is_in_use(config):
+    """Whether Prosody's configuration names PostgreSQL."""
     try:
         with open(config, encoding="utf-8", errors="replace") as stream:
-            in_use = IN_USE.search(stream.read()) is not None
+            return IN_USE.search(stream.read()) is not None
     except FileNotFoundError:
-        in_use = False
-    if in_use or not os.path.exists(source):
-        return {}
+        return False
+
+
+def move(source, database, check=False):
+    """Copies the store, and returns the number of rows by table."""
     file = Source(source)
     for (verdict,) in file.select("PRAGMA quick_check(1)"):
         if verdict != b"ok":
@@ -186,11 +200,24 @@ def move(source, database, owner, config, check=False):
     definitions = file.definitions()
     if check:
         return {table: next(file.select(f'SELECT count(*) FROM "{table}"'))[0] for table in definitions}
-    digests = _copy(file, definitions, database, owner)
+    digests = _copy(file, definitions, database)
     for table, entry in definitions.items():
-        if _arrived(table, entry["columns"], database, owner) != digests[table]:
+        if _arrived(table, entry["columns"], database) != digests[table]:
             raise StoreError(
                 f"the table {table} is not the same in PostgreSQL as in {source}; Prosody still uses the file, and nothing "
                 "is lost"
             )
     return {table: digest.count for table, digest in digests.items()}
+
+
+def main():
+    """Takes the arguments of move as JSON, and prints its result or what keeps it from one."""
+    try:
+        answer = {"tables": move(**json.loads(sys.argv[1]))}
+    except StoreError as error:
+        answer = {"problem": str(error)}
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main()

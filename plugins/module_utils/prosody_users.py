@@ -127,6 +127,9 @@ return json.encode {
 };
 """
 
+# Prosody's own, and the role's on Debian 12, which has the same accounts.
+BACKENDS = ("internal_hashed", "hashed_by_rules")
+
 
 class Account:
     """An account of a running Prosody."""
@@ -155,7 +158,7 @@ class Account:
             )
         if "problem" in state:
             raise ProsodyError(f"jid: {self.jid!r}: Prosody could not {state['step']}: {state['problem']}")
-        if state["backend"] != "internal_hashed":
+        if state["backend"] not in BACKENDS:
             raise ProsodyError(
                 f"jid: {self.jid!r}: the accounts of {self.host!r} are kept by {state['backend']!r}, not by "
                 "'internal_hashed'; change them there"

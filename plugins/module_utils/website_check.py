@@ -12,6 +12,7 @@ import ssl
 import urllib.error
 import urllib.request
 import xml.etree.ElementTree as ET
+from typing import Any
 
 XRD = "{http://docs.oasis-open.org/ns/xri/xrd-1.0}"
 MOST = 65536
@@ -27,7 +28,7 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 def fetch(url, timeout=10, follow=True):
     """Returns status, headers by their lower-case names, and text, or the reason why there is no answer."""
-    handlers = [urllib.request.ProxyHandler({}), *([] if follow else [_Stay])]
+    handlers: list[Any] = [urllib.request.ProxyHandler({}), *([] if follow else [_Stay])]
     request = urllib.request.Request(
         url, headers={"User-Agent": "magicbroccoli.xmpp", "Origin": "https://client.invalid"}
     )
@@ -46,7 +47,7 @@ def fetch(url, timeout=10, follow=True):
 
 
 def _answer(answer):
-    headers = {}
+    headers: dict[str, str] = {}
     for name, value in answer.headers.items():
         # The same header twice is not what a browser takes.
         headers[name.lower()] = f"{headers[name.lower()]}, {value}" if name.lower() in headers else value

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.certificates import (
+    QUESTION,
     CertificateError,
-    allowed,
-    describe,
-    waiting,
+    certificates,
 )
 
 DOCUMENTATION = r"""
@@ -188,6 +187,10 @@ certificates:
       returned: when the file exists
       type: str
       sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    root:
+      description: Its last certificate, in DER and Base64. Of a private authority, that is the authority's.
+      returned: when the file exists
+      type: str
     chain_linked:
       description: Whether each certificate after the first one is, by its name, the issuer of the one before.
       returned: when the file exists
@@ -203,13 +206,7 @@ certificates:
 
 def main():
     module = AnsibleModule(
-        argument_spec={
-            "paths": {"type": "list", "elements": "path", "required": True},
-            # The values are paths, not keys: nothing to hide.
-            "keys": {"type": "dict", "default": {}, "no_log": False},
-            "roll": {"type": "path"},
-            "accounts": {"type": "path"},
-        },
+        argument_spec=QUESTION,
         supports_check_mode=True,
     )
     paths, keys = module.params["paths"], module.params["keys"]
@@ -219,20 +216,10 @@ def main():
         if not isinstance(key, str) or not key:
             module.fail_json(msg=f"keys: {key!r} for {path!r} is not a path; write that of the private key's file")
     try:
-        rolled, pins = waiting(module.params["roll"]) if module.params["roll"] else (None, [])
-        ordered, accounts = allowed(module.params["accounts"]) if module.params["accounts"] else (None, [])
-        certificates = {
-            path: describe(
-                path,
-                keys.get(path),
-                pins=pins if path == rolled else (),
-                accounts=accounts if path == ordered else (),
-            )
-            for path in paths
-        }
+        found = certificates([module.params])
     except CertificateError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, certificates=certificates)
+    module.exit_json(changed=False, certificates=found)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,10 @@ description:
     its name, its value, what is wrong and what would be right.
   - Runs on the controller only. It neither connects to the host nor changes anything.
   - Each variable is evaluated, so that what defaults derive by filters is checked, too. Then its type and choices are
-    held against its spec, and the formats of names, addresses, accounts and windows against their standards.
-  - A variable beginning with C(xmpp_) that the model does not have is an error, with the nearest right name.
+    held against its spec, and its value against the format and the rules that the role's C(meta/checks.yml) names.
+  - A variable beginning with C(xmpp_) that the model does not have is an error, with the nearest right name. So is one of the
+    inventory or the command line that looks like a misspelt one of any role, such as C(update_windows). Variables of
+    other roles and collections whose names only begin alike are left alone, and so are facts and registered results.
   - Values of options with C(no_log) are never shown.
   - A default that depends on facts of the host which have not been gathered cannot be checked. Its name is returned in
     RV(unknown).
@@ -28,8 +30,8 @@ options:
       - Path of the site model, relative to the playbook's directory.
       - It is a YAML file like a role's C(meta/argument_specs.yml), with one entry below C(argument_specs), for
         example C(site).
+      - Without one, the named roles are checked alone, and no variable of the model has to be set.
     type: path
-    required: true
   roles:
     description:
       - Roles whose variables are checked as their entry C(main) of C(meta/argument_specs.yml) says.

@@ -14,8 +14,8 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree imp
     STATE_DIR,
     ConfigTree,
     ConfigTreeError,
-    unpack,
 )
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_texts import unpack
 
 DOCUMENTATION = r"""
 module: config_tree
@@ -41,6 +41,13 @@ description:
     link of root, not of anybody else.
   - A file is replaced by a new one. Its access control lists, its extended attributes and its further hard links stay
     with the old one.
+  - Files take effect whose place says how. Users, groups and memberships that a file C(/etc/sysusers.d/*.conf) asks
+    for are made before anything else, so that the role's other files may belong to them. When the files are in place,
+    C(systemd-tmpfiles --create) runs for each C(/etc/tmpfiles.d/*.conf) if any file has changed, and
+    C(systemctl daemon-reload) runs once if anything below C(/etc/systemd/system) has. A profile in C(/etc/apparmor.d) is
+    loaded into the kernel, or removed from it where C(/etc/apparmor.d/disable) has a link to it; not in a container, whose
+    kernel is another machine's. Services are neither started nor restarted, and a process that runs is confined by a new
+    profile from its next start on.
   - The module needs root on the host. It keeps its journal in C(/var/lib/config_tree) and, while it runs, its lock and
     what it validates in C(/run/config_tree).
 attributes:
@@ -91,17 +98,18 @@ options:
         it is the time in seconds since 1970, so that a host that was set up anew is ahead of what secondary servers
         remember of it, or the number after the live one where that would not be ahead of it (RFC 1982). The live number is that of the file's SOA record, else the one on the line
         with the same text around it."
+      - "C(exclusive) (boolean, default V(false)): of a directory, removes everything in it that is not in this task's set."
       - Directories above a file or link that do not exist are made, root's and with the mode V(0755), and removed again
         when the run fails.
     type: dict
     default: {}
   programs:
     description:
-      - "Programs of the collection that the role needs in C(/usr/local/sbin): the name of each, and the room of the package
-        C(plugins/module_utils/host) whose C(main.py) it calls, for example C({xmpp-status: status})."
-      - The package is installed whole as C(/usr/local/lib/xmpp/xmpp_host), in the same transaction as the role's files.
+      - "Programs of the collection that the role needs in C(/usr/local/sbin): the name of each, or its path elsewhere, and the
+        room of the package C(plugins/module_utils/host) whose C(main.py) it calls, for example C({xmpp-status: status})."
+      - The package is installed whole as C(/usr/local/lib/xmpp/xmpp_host), in the same transaction as the role's files. An empty
+        dictionary installs it without a program, for files of the role that import it.
     type: dict
-    default: {}
   validate_tree:
     description:
       - A command that has to exit with 0 for the new configuration as a whole, for a program that can be told where

@@ -140,6 +140,10 @@ zones:
         reason:
           description: The same as a sentence.
           type: str
+        advice:
+          description: What to do about it, with the DS records for the registrar. Empty where the parent is right.
+          type: list
+          elements: str
         ds:
           description: The parent's DS records.
           type: list
@@ -168,14 +172,9 @@ def main():
         supports_check_mode=True,
     )
     params = module.params
-    zones = {}
     try:
-        for zone in params["zones"]:
-            keys = dnssec.wait_for_keys(zone, params["key_directory"], params["wait"])
-            zones[zone] = dnssec.describe(zone, keys)
-            if params["parent"]:
-                answer = dnssec.ask(zone, params["resolver"], params["timeout"])
-                zones[zone]["parent"] = dnssec.compare(zone, keys, answer)
+        keys = {zone: dnssec.wait_for_keys(zone, params["key_directory"], params["wait"]) for zone in params["zones"]}
+        zones = dnssec.zones(keys, params["parent"], params["resolver"], params["timeout"])
     except dnssec.DnssecError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, zones=zones)

@@ -6,6 +6,22 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.facts.ansible_collector import get_ansible_collector
+from ansible.module_utils.facts.network.linux import LinuxNetworkCollector
+from ansible.module_utils.facts.system.distribution import DistributionFactCollector
+from ansible.module_utils.facts.system.dns import DnsFactCollector
+from ansible.module_utils.facts.system.env import EnvFactCollector
+from ansible.module_utils.facts.system.platform import PlatformFactCollector
+from ansible.module_utils.facts.system.ssh_pub_keys import SshPubKeyFactCollector
+from ansible.module_utils.facts.system.user import UserFactCollector
+from ansible.module_utils.facts.virtual.linux import LinuxVirtualCollector
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import tls
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.certificates import (
+    QUESTION,
+    CertificateError,
+    certificates,
+)
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.dnssec import DnssecError, all_keys, zones
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host_state import HostStateError, host_state
 
 DOCUMENTATION = r"""
@@ -15,11 +31,11 @@ version_added: 0.1.0
 author:
   - magicbroccoli contributors (@magicbroccoli)
 description:
-  - Returns the installed packages, the state of all systemd units, the users, the groups and the size of the disk of a
-    Debian host.
+  - Returns the installed packages, the state of all systemd units, the users and the size of the disk of a Debian host.
   - Run once at the start of a play, it lets package and service tasks be skipped where nothing is to do, by the
     tests P(magicbroccoli.xmpp.missing_on#test) and P(magicbroccoli.xmpp.stopped_on#test).
-  - It has no options, changes nothing and takes about a tenth of a second on the host.
+  - Other questions can be asked in the same call, so that a host is asked once a play.
+  - It changes nothing.
   - It fails when C(dpkg-query) or C(systemctl) is missing or fails, and says what that command printed.
 attributes:
   check_mode:
@@ -28,7 +44,49 @@ attributes:
   diff_mode:
     support: none
     description: It changes nothing, so there is no difference to show.
-options: {}
+options:
+  gather_subset:
+    description:
+      - V(state) is RV(ansible_facts.host_state). V(ansible) are those of Ansible's own facts that the roles read, by
+        M(ansible.builtin.setup)'s collectors of distribution, DNS, environment, network, platform, ssh keys, user and
+        virtualization. An inventory that needs others has to gather them itself.
+    type: list
+    elements: str
+    choices: [ansible, state]
+    default: [ansible, state]
+  tls_policy:
+    description:
+      - The policy for which RV(ansible_facts.tls_ciphers) is returned; see M(magicbroccoli.xmpp.tls_ciphers).
+      - Where the host has no C(openssl) yet, the fact is missing.
+    type: str
+    choices: [strict, modern]
+  certificates:
+    description: Certificates that RV(ansible_facts.certificates) describes; see M(magicbroccoli.xmpp.certificate_facts).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      paths:
+        description: Their files.
+        type: list
+        elements: path
+        required: true
+      keys:
+        description: The file of each one's private key, by its path. It is compared, and never read out.
+        type: dict
+        default: {}
+      roll:
+        description: The state of a key roll, whose keys are pins of its certificate, too.
+        type: path
+      accounts:
+        description: What C(xmpp-certificate) noted of ACME accounts.
+        type: path
+  dnssec_key_directory:
+    description:
+      - Where BIND keeps the keys of its zones. RV(ansible_facts.dnssec) says of each zone that has some what
+        M(magicbroccoli.xmpp.dnssec_info) says, without waiting for keys.
+      - Where the host has no C(dig) yet, the fact is missing.
+    type: path
 requirements:
   - Debian's dpkg
   - systemd (a host that was not booted with it has no units)
@@ -50,6 +108,11 @@ EXAMPLES = r"""
   ansible.builtin.apt:
     name: nginx
   when: "['nginx'] is magicbroccoli.xmpp.missing_on(ansible_facts['host_state'])"
+
+- name: Ask again what a certificate says, and nothing else
+  magicbroccoli.xmpp.host_facts:
+    gather_subset: []
+    certificates: [{paths: [/etc/ssl/xmpp/fullchain.pem]}]
 """
 
 RETURN = r"""
@@ -58,6 +121,18 @@ ansible_facts:
   returned: success
   type: dict
   contains:
+    certificates:
+      description: What each certificate says, by its path; see RV(magicbroccoli.xmpp.certificate_facts#module:certificates).
+      returned: when O(certificates) is not empty
+      type: dict
+    dnssec:
+      description: What is known of each zone with keys; see RV(magicbroccoli.xmpp.dnssec_info#module:zones).
+      returned: when O(dnssec_key_directory) is set and the host has dig
+      type: dict
+    tls_ciphers:
+      description: See RV(magicbroccoli.xmpp.tls_ciphers#module:ansible_facts.tls_ciphers).
+      returned: when O(tls_policy) is set and the host has OpenSSL
+      type: dict
     host_state:
       description: What the host has.
       returned: success
@@ -86,12 +161,6 @@ ansible_facts:
           type: list
           elements: str
           sample: ["root", "www-data"]
-        groups:
-          description: The names in C(/etc/group), sorted.
-          returned: success
-          type: list
-          elements: str
-          sample: ["root", "ssl-cert"]
         disk_size:
           description: The bytes of the file system that has C(/var/lib), used or not.
           returned: success
@@ -115,14 +184,65 @@ ansible_facts:
           type: bool
 """
 
+COLLECTORS = [
+    DistributionFactCollector,
+    DnsFactCollector,
+    EnvFactCollector,
+    LinuxNetworkCollector,
+    LinuxVirtualCollector,
+    PlatformFactCollector,
+    SshPubKeyFactCollector,
+    UserFactCollector,
+]
+
+
+def ansible_facts(module):
+    """The few of Ansible's own facts that the roles read, by Ansible's own collectors."""
+    collector = get_ansible_collector(
+        COLLECTORS, gather_subset=["all"], gather_timeout=10, minimal_gather_subset=frozenset()
+    )
+    found = collector.collect(module=module)
+    return {name.removeprefix("ansible_"): value for name, value in found.items() if name != "gather_subset"}
+
 
 def main():
-    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    module = AnsibleModule(
+        argument_spec={
+            "gather_subset": {
+                "type": "list",
+                "elements": "str",
+                "choices": ["ansible", "state"],
+                "default": ["ansible", "state"],
+            },
+            "tls_policy": {"type": "str", "choices": list(tls.POLICIES)},
+            "certificates": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": QUESTION,
+            },
+            # A folder, not a key: nothing to hide.
+            "dnssec_key_directory": {"type": "path", "no_log": False},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    facts: dict = {}
     try:
-        state = host_state(module.check_mode)
-    except (HostStateError, OSError) as error:
+        if "ansible" in params["gather_subset"]:
+            facts |= ansible_facts(module)
+        if "state" in params["gather_subset"]:
+            facts["host_state"] = host_state(module.check_mode)
+        # On a host that was not set up yet, there may be no OpenSSL: who needs the answer asks again.
+        if params["tls_policy"] and module.get_bin_path("openssl"):
+            facts["tls_ciphers"] = tls.select(params["tls_policy"], *tls.ask())
+        if params["certificates"]:
+            facts["certificates"] = certificates(params["certificates"])
+        if params["dnssec_key_directory"] and module.get_bin_path("dig"):
+            facts["dnssec"] = zones(all_keys(params["dnssec_key_directory"]))
+    except (HostStateError, tls.TlsError, CertificateError, DnssecError, OSError) as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=False, ansible_facts={"host_state": state})
+    module.exit_json(changed=False, ansible_facts=facts)
 
 
 if __name__ == "__main__":

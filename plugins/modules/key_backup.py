@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import key_backup
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree import unpack
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_texts import unpack
 
 DOCUMENTATION = r"""
 module: key_backup

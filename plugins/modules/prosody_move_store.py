@@ -5,8 +5,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pwd
+import sys
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.prosody_store import StoreError, move
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import prosody_store
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import CommandError, as_user, attempt
 
 DOCUMENTATION = r"""
 module: prosody_move_store
@@ -42,7 +49,7 @@ options:
     type: str
     default: prosody
   owner:
-    description: The system user who owns the database, as whom it is written to.
+    description: The system user who owns both stores, as whom the file is read and the database is written to.
     type: str
     default: prosody
   config:
@@ -50,7 +57,7 @@ options:
     type: path
     default: /etc/prosody/prosody.cfg.lua
 requirements:
-  - psql and runuser on the host
+  - psql and setpriv on the host
 seealso:
   - name: Data storage in Prosody
     description: The manual of its SQL storage.
@@ -74,6 +81,27 @@ tables:
 """
 
 
+def move(source, database, owner, check):
+    """Have the owner of the store copy it, with the owner's rights, and return the number of rows by table."""
+    loader: Any = prosody_store.__loader__
+    source_code = loader.get_source(prosody_store.__name__)
+    job = json.dumps({"source": source, "database": database, "check": check})
+    try:
+        group = str(pwd.getpwnam(owner).pw_gid)
+    except KeyError:
+        raise prosody_store.StoreError(f"owner: {owner} is no user of this host") from None
+    command = as_user(owner, group, sys.executable, "-I", "-c", source_code, job)
+    done = attempt(command, seconds=None, cwd="/")
+    try:
+        answer = json.loads(done.stdout)
+        if problem := answer.get("problem"):
+            raise prosody_store.StoreError(str(problem))
+        return {str(table): int(rows) for table, rows in answer["tables"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        said = " ".join(done.stderr.split())[-600:] or f"it ended with {done.status}"
+        raise prosody_store.StoreError(f"{source}: who copies it, user {owner}, gave no answer: {said}") from error
+
+
 def main():
     module = AnsibleModule(
         argument_spec={
@@ -84,9 +112,12 @@ def main():
         },
         supports_check_mode=True,
     )
+    config, source = module.params["config"], module.params["source"]
+    tables = {}
     try:
-        tables = move(check=module.check_mode, **module.params)
-    except StoreError as error:
+        if not prosody_store.is_in_use(config) and os.path.exists(source):
+            tables = move(source, module.params["database"], module.params["owner"], module.check_mode)
+    except (prosody_store.StoreError, CommandError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=bool(tables), tables=tables)
 

@@ -23,7 +23,7 @@ def dns_challenges(zones, names, nameserver):
             raise ValueError(f"zones: {zone!r} is not a zone; give what dns_zones returns")
     names = named("names", checks.list_of(checks.domain_name, "names", "['example.org']"), names)
     nameserver = named("nameserver", checks.host_name, nameserver)
-    made = {zone["name"]: [] for zone in zones}
+    made: dict[str, list[dict]] = {zone["name"]: [] for zone in zones}
     for name in names:
         around = [zone for zone in made if name == zone or name.endswith(f".{zone}")]
         if not around:

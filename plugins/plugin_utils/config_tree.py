@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 
 SUFFIX = ".j2"
 STATES = ("file", "absent", "directory", "link")
-KEYS = ("owner", "group", "mode", "state", "target", "content", "validate", "secret", "conceals", "serial")
+KEYS = ("owner", "group", "mode", "state", "target", "content", "validate", "secret", "conceals", "serial", "exclusive")
 # What a state has no use for. An absent path may keep all of its attributes, so that its state can be data.
 USELESS = {
-    "file": ("target",),
+    "file": ("target", "exclusive"),
     "absent": (),
     "directory": ("target", "content", "validate", "secret", "conceals", "serial"),
-    "link": ("mode", "content", "validate", "secret", "conceals", "serial"),
+    "link": ("mode", "content", "validate", "secret", "conceals", "serial", "exclusive"),
 }
 
 
@@ -34,7 +34,7 @@ def destination(relative):
 
 def destinations(relatives):
     """{absolute path: file below the templates directory}."""
-    found = {}
+    found: dict[str, str] = {}
     for relative in sorted(relatives):
         path = destination(relative)
         if path in found:
@@ -125,7 +125,10 @@ def _entry(path, given, source):
     if source is not None and state != "file":
         raise ValueError(f"{where}: state '{state}' and the template {source!r} exclude each other; remove one of them")
     if state == "directory":
-        return entry
+        exclusive = given.get("exclusive", False)
+        if not isinstance(exclusive, bool):
+            raise ValueError(f"{where}: exclusive: {exclusive!r} is not a boolean; write true or false")
+        return {**entry, "exclusive": True} if exclusive else entry
     if state == "link":
         target = given.get("target")
         if not isinstance(target, str) or not target or "\0" in target:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks, dns
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks, dns, dns_zone
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named
 
 TTL = 3600
@@ -28,4 +28,4 @@ def dns_catalog(zones, name):
         label = hashlib.sha256(zone.encode()).hexdigest()[:40]
         records.append({"name": f"{label}.zones", "type": "PTR", "data": f"{zone}."})
     soa = {"mname": "invalid.", "rname": "invalid.", **dns.SOA_TIMES, "minimum": TTL}
-    return {"name": name, "ttl": TTL, "soa": soa, "records": dns.check_records(records, name)}
+    return {"name": name, "ttl": TTL, "soa": soa, "records": dns_zone.check_records(records, name)}

@@ -6,26 +6,26 @@
 
 from __future__ import annotations
 
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import dns
-
-PORTS = [port for _service, _label, port in dns.XMPP_SERVICES] + [443]
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import dns_zone, services
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.dns_data import owner_name
 
 
 def _absent(apex, records):
     """What must not be there, since it would lead peers elsewhere, or let somebody else issue a certificate."""
     there = {(record["name"], record["type"]) for record in records}
-    owners = dns.Owners({**record, "name": dns.owner_name(f"{record['name']}.", apex)} for record in records)
+    owners = dns_zone.Owners({**record, "name": owner_name(f"{record['name']}.", apex)} for record in records)
 
     def expected(name, kind):
         """Whether the zone answers: by a wildcard, too, and below a delegation another server does."""
-        relative = dns.owner_name(f"{name}.", apex)
+        relative = owner_name(f"{name}.", apex)
         return kind in owners.at(relative) or owners.leads_to(relative)
 
-    labels = [f"{label}._tcp" for _service, label, _port in dns.XMPP_SERVICES]
+    labels = [f"_{port.name}._tcp" for port in services.XMPP]
     hosts = sorted({name for name, kind in there if kind in ("A", "AAAA") and not name.startswith("*.")})
     xmpp = [name for name in hosts if any((f"{label}.{name}", "SRV") in there for label in labels)]
     wanted = [(name, kind) for name in hosts for kind in ("A", "AAAA", "CAA")]
-    wanted += [(f"_{port}._tcp.{name}", "TLSA") for name in hosts for port in PORTS]
+    ports = [*(port.number for port in services.XMPP), services.port("https")]
+    wanted += [(f"_{port}._tcp.{name}", "TLSA") for name in hosts for port in ports]
     wanted += [(f"{label}.{name}", "SRV") for name in xmpp for label in labels]
     # XEP-0156 has withdrawn it as unsafe.
     wanted += [(f"_xmppconnect.{name}", "TXT") for name in xmpp]
@@ -34,10 +34,10 @@ def _absent(apex, records):
 
 def dns_records(zones, certificates=None, nameservers=True):
     """Returns each zone's records with absolute names, as a text to paste, and what must not be beside them."""
-    pins, accounts = dns.of_certificates(certificates)
+    pins, accounts = dns_zone.of_certificates(certificates)
     made = []
     for zone in zones:
-        apex, ttl, rows = dns.zone_records(zone, pins, accounts)
+        apex, ttl, rows = dns_zone.zone_records(zone, pins, accounts)
         records = [
             {
                 "name": apex if owner == "@" else f"{owner}.{apex}",

@@ -7,14 +7,15 @@
 from __future__ import annotations
 
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.formats import dns as formats
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named
 
 
 def all_keys(keys, secret="", name="transfer"):
     """Returns the keys by name, with the one of bind_transfer_secret."""
-    found = dict(named("keys", checks.tsig_keys, keys))
-    secret = checks.tsig_secret(secret)
-    name = checks.key_name(name)
+    found = dict(named("keys", formats.tsig_keys, keys))
+    secret = formats.tsig_secret(secret)
+    name = formats.key_name(name)
     if secret and found.setdefault(name, secret) != secret:
         raise ValueError(f"keys: {name!r} has another secret than the key by itself; write it in one place")
     return found
@@ -42,11 +43,12 @@ def _words(address, key):
 
 def dns_transfers(secondaries, primaries=(), keys=None, secret="", name="transfer", allowed=()):
     """Returns the key statements, and the items of also-notify, allow-transfer and primaries."""
-    secondaries = named("secondaries", checks.secondaries, secondaries)
-    primaries = named("primaries", checks.primaries, primaries)
+    secondaries = named("secondaries", formats.secondaries, secondaries)
+    primaries = named("primaries", formats.primaries, primaries)
     keys = all_keys({} if keys is None else keys, secret, name)
     allowed = [str(network) for network in named("allowed", checks.list_of(checks.network, "networks", "[]"), allowed)]
-    notified, may_transfer, members = [], list(allowed), []
+    notified, may_transfer = [], list(allowed)
+    members: list[str] = []
     for peer in secondaries:
         key = _with_key(peer, keys, name)
         notified.append(_words(peer["address"], key))

@@ -9,32 +9,34 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.services import numbers, span
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.services import port as number_of
 
 # Service → name, protocol, ports, new connections per second and source, burst, connections of a source at the same time; 0 is
-# any number. IANA ports; XEP-0368 for direct TLS. Behind one address there may be a whole university. Packets of UDP are not
+# any number. Behind one address there may be a whole university. Packets of UDP are not
 # counted by their source, which anybody can forge, and no resolver is kept from the DNS: BIND limits its answers itself.
-SERVICES = {
-    "client": [("client", "tcp", [5222, 5223], 20, 100, 500)],
-    "server": [("server", "tcp", [5269, 5270], 20, 100, 100)],
-    "web": [("web", "tcp", [80, 443], 50, 200, 500)],
-    "dns": [("dns_tcp", "tcp", [53], 0, 0, 50), ("dns_udp", "udp", [53], 0, 0, 0)],
-    "proxy": [("proxy", "tcp", [5000], 10, 50, 100)],
-    # RFC 8656: relayed packets come in at the dynamic ports, and from anybody.
+SERVICES: dict[str, list[tuple]] = {
+    "client": [("client", "tcp", numbers("client", "tcp"), 20, 100, 500)],
+    "server": [("server", "tcp", numbers("server", "tcp"), 20, 100, 100)],
+    "web": [("web", "tcp", numbers("web", "tcp"), 50, 200, 500)],
+    "dns": [("dns_tcp", "tcp", numbers("dns", "tcp"), 0, 0, 50), ("dns_udp", "udp", numbers("dns", "udp"), 0, 0, 0)],
+    "proxy": [("proxy", "tcp", numbers("proxy", "tcp"), 10, 50, 100)],
     "turn": [
-        ("turn_tcp", "tcp", [3478], 20, 100, 200),
-        ("turn_udp", "udp", [3478], 0, 0, 0),
-        ("turn_relay", "udp", ["49152-65535"], 0, 0, 0),
+        ("turn_tcp", "tcp", numbers("turn", "tcp"), 20, 100, 200),
+        ("turn_udp", "udp", numbers("turn", "udp"), 0, 0, 0),
+        ("turn_relay", "udp", [span("turn-relay")], 0, 0, 0),
     ],
-    "turns": [("turns", "tcp", [5349], 20, 100, 200)],
+    "turns": [("turns", "tcp", numbers("turns", "tcp"), 20, 100, 200)],
 }
 KEYS = ("name", "protocol", "ports", "rate", "burst", "connections", "sources")
 # The users of programs that resolve names for others.
 RESOLVERS = ["bind", "unbound", "dnsmasq", "systemd-resolve"]
 # Who opens which connections: name, users, protocol, ports, and the ports that they come from. An empty list is any.
-EGRESS = {
+EGRESS: dict[str, list[tuple]] = {
     "always": [
         ("apt", ["_apt"], "tcp", [80, 443], []),
         ("time", ["_chrony", "systemd-timesync"], "udp", [123], []),
@@ -42,12 +44,12 @@ EGRESS = {
         ("dhcp", ["systemd-network"], "udp", [67, 547], []),
         ("mail", ["mail"], "tcp", [25, 465, 587], []),
     ],
-    "server": [("prosody", ["prosody"], "tcp", [443, 5269, 5270], [])],
+    "server": [("prosody", ["prosody"], "tcp", [number_of("https"), *numbers("server", "tcp")], [])],
     # A relay sends to whoever is called, from the ports that it has given away.
-    "turn": [("turn", ["turnserver"], "udp", ["1-65535"], ["49152-65535"])],
+    "turn": [("turn", ["turnserver"], "udp", ["1-65535"], [span("turn-relay")])],
 }
 EGRESS_KEYS = ("name", "users", "protocol", "ports", "source_ports", "destinations")
-USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+USER = re.compile(checks.SYSTEM_NAME)
 NAME = re.compile(r"[a-z][a-z0-9_]{0,23}")
 # A host has a whole /64 of IPv6 addresses to choose from: that is its source.
 SETS = (("v4", "ipv4_addr", "ip", ""), ("v6", "ipv6_addr", "ip6", " & ffff:ffff:ffff:ffff::"))
@@ -172,11 +174,9 @@ def _set(items):
 
 def _networks(networks, version):
     """Networks of one version, joined where they can be; nft refuses a set whose members overlap."""
-    found = (ipaddress.ip_network(network) for network in networks)
-    return [
-        checks.canonical(item)
-        for item in ipaddress.collapse_addresses(item for item in found if item.version == version)
-    ]
+    found: list[Any] = [ipaddress.ip_network(network) for network in networks]
+    joined = ipaddress.collapse_addresses(item for item in found if item.version == version)
+    return [checks.canonical(item) for item in joined]
 
 
 def _places(key, networks):
@@ -202,8 +202,8 @@ def _merge_ports(ports):
     return [str(low) if low == high else f"{low}-{high}" for low, high in merged]
 
 
-def nftables_rules(rules, seconds=60):
-    """Returns lines for a table of the family inet: declarations of counters and sets, and the rules of its chains.
+def _incoming(rules, seconds):
+    """Returns declarations of counters and sets, and the rules of chains for what comes in.
 
     Conntrack leaves out the first two packets of a handshake (`untracked`, the ports to leave them out at), since both come
     about by a forged source, too. The third one begins the connection: it is `new`, and the socket that the host's TCP has for it
@@ -216,7 +216,7 @@ def nftables_rules(rules, seconds=60):
         raise ValueError(f"{rules!r} is not a list of rules; write dictionaries with {', '.join(KEYS)}")
     seconds = named("seconds", _limit, seconds)
     counters, sets, count, ports, seen = [], [], [], [], set()
-    lines = {"ssh": [], "other": []}
+    lines: dict[str, list[str]] = {"ssh": [], "other": []}
     minimal = ["tcp dport 22 accept"]
     for number, given in enumerate(rules):
         rule = named(f"rule {number + 1}", check_rule, given)
@@ -289,27 +289,27 @@ def nftables_rules(rules, seconds=60):
     }
 
 
-def blocked_sets(networks):
+def _blocked(networks):
     """Returns the elements of the sets of blocked sources, IPv4 and IPv6."""
     found = _sources(networks)
     return {f"v{version}": _networks(found, version) for version in (4, 6)}
 
 
-def egress_rules(services, others=()):
+def firewall_egress(services, users=()):
     """Returns what a host that offers these services has to reach, and as whom.
 
-    The DNS is for resolvers and for those who reach other hosts by their names: the users of these rules, and others.
+    The DNS is for resolvers and for those who reach other hosts by their names: the users of these rules, and the given ones.
     """
     if isinstance(services, str) or not isinstance(services, Sequence):
         raise ValueError(f"services: {services!r} is not a list; write for example ['client', 'server']")
-    others = named("users", _users, others)
+    users = named("users", _users, users)
     rows = list(EGRESS["always"])
     for service in dict.fromkeys(services):
         if service not in SERVICES:
             raise ValueError(f"services: {service!r} is not a service; {checks.nearest(service, SERVICES)}")
         rows += EGRESS.get(service, [])
     by_name = [user for name, users, *_rest in rows if name not in ("dhcp", "turn") for user in users]
-    asking = list(dict.fromkeys([*RESOLVERS, *by_name, *others]))
+    asking = list(dict.fromkeys([*RESOLVERS, *by_name, *users]))
     rows = [("dns_udp", asking, "udp", [53], []), ("dns_tcp", asking, "tcp", [53], []), *rows]
     return [
         {
@@ -344,8 +344,8 @@ def check_egress(rule):
     }
 
 
-def nftables_egress(rules, users):
-    """Returns lines for a table of the family inet: declarations of counters, and the rules of its output chain.
+def _outgoing(rules, users):
+    """Returns declarations of counters, and the rules of the chain for what goes out.
 
     A rule for users none of whom is there is left out: nftables would refuse it, and nobody could use it.
     """
@@ -370,13 +370,10 @@ def nftables_egress(rules, users):
     return {"counters": counters, "rules": lines}
 
 
-_RULE = "[{name: game, protocol: tcp, ports: [7777], rate: 10, burst: 20}]"
-_EGRESS = "[{name: game, users: [game], protocol: tcp, ports: [7777]}]"
-# The checks of the role's variables, as those of checks.py.
-FORMATS = {
-    "firewall_rules": checks.list_of(check_rule, "rules", _RULE),
-    "firewall_rules_extra": checks.list_of(check_rule, "rules", _RULE),
-    "firewall_egress_rules": checks.list_of(check_egress, "rules", _EGRESS),
-    "firewall_egress_extra": checks.list_of(check_egress, "rules", _EGRESS),
-    "firewall_blocked": checks.list_of(checks.network, "networks", "['198.51.100.0/24']"),
-}
+def nftables_rules(rules, seconds=60, blocked=(), egress=(), users=()):
+    """Returns lines for a table of the family inet: what comes in, whom the operator keeps out, and what goes out."""
+    return {
+        **_incoming(rules, seconds),
+        "blocked": named("blocked", _blocked, blocked),
+        "egress": named("egress", lambda value: _outgoing(value, users), egress),
+    }

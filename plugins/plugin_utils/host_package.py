@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Mapping
 
@@ -29,12 +30,12 @@ sys.exit(main())
 """
 
 
-def entries(sources: Mapping[str, str], programs: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def entries(sources: Mapping[str, str], programs: Mapping[str, str]) -> dict[str, dict[str, object]]:
     """Return entries of config_tree for the whole package and for programs.
 
     `sources` are the texts of the package's files by their paths below its folder, `programs` the names of programs in
-    /usr/local/sbin and the rooms whose main.py they call. The package is always whole, so that no program ever meets half
-    of another version. Raises ValueError.
+    /usr/local/sbin, or their paths elsewhere, and the rooms whose main.py they call; none, where only others import the
+    package. It is always whole, so that no program ever meets half of another version. Raises ValueError.
     """
     if not isinstance(programs, Mapping):
         raise ValueError(
@@ -42,14 +43,14 @@ def entries(sources: Mapping[str, str], programs: Mapping[str, str]) -> dict[str
         )
     rooms = sorted({path.partition("/")[0] for path in sources if path.endswith("/main.py")})
     for name, room in programs.items():
-        if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+        if not isinstance(name, str) or not re.fullmatch(r"(/[a-z]+)*/[a-z][a-z0-9-]*|[a-z][a-z0-9-]*", name):
             raise ValueError(f"programs: {name!r} is no name of a program; write one as xmpp-status")
         if room not in rooms:
             raise ValueError(f"programs: {name}: {room!r} is no room of the package; write one of {', '.join(rooms)}")
-    if not programs:
-        return {}
-    found = {f"{FOLDER}/{PACKAGE}/{path}": {"content": text} for path, text in sources.items()}
+    # A file that has left the package leaves the host.
+    found: dict[str, dict[str, object]] = {f"{FOLDER}/{PACKAGE}": {"state": "directory", "exclusive": True}}
+    found |= {f"{FOLDER}/{PACKAGE}/{path}": {"content": text} for path, text in sources.items()}
     for name, room in programs.items():
         text = STUB.format(folder=FOLDER, package=PACKAGE, room=room)
-        found[f"{SBIN}/{name}"] = {"content": text, "mode": "0755"}
+        found[posixpath.join(SBIN, name)] = {"content": text, "mode": "0755"}
     return found

@@ -28,12 +28,17 @@ def _part(host_state, key, kind):
 
 
 def missing(packages, host_state):
-    """Tells whether one of the packages is not installed and apt can be asked for it."""
+    """Returns the packages that are not installed, where apt can be asked for them."""
     names = _names(packages, "packages", "['nginx']")
     installed = _part(host_state, "packages", Mapping)
     if _part(host_state, "check_mode", bool) and not _part(host_state, "apt", bool):
-        return False
-    return any(name not in installed for name in names)
+        return []
+    return [name for name in names if name not in installed]
+
+
+def missing_on(packages, host_state):
+    """Tells whether one of the packages is not installed and apt can be asked for it."""
+    return bool(missing(packages, host_state))
 
 
 def _unit_names(units):
@@ -44,24 +49,26 @@ def _unit_names(units):
 
 
 def running(units, host_state):
-    """Tells whether all of the units are active."""
+    """Returns the units that are active."""
     known = _part(host_state, "units", Mapping)
-    return all(known.get(name, {"active": False})["active"] for name in _unit_names(units))
+    return [name for name in _unit_names(units) if known.get(name, {"active": False})["active"]]
 
 
-def stopped(units, host_state, enabled_only=False):
-    """Tells whether one of the units is not enabled, or, unless enabled_only, not active."""
+def running_on(units, host_state):
+    """Tells whether all of the units are active."""
+    return len(running(units, host_state)) == len(units)
+
+
+def stopped(units, host_state):
+    """Returns the units that are not both active and enabled."""
     names = _unit_names(units)
     known = _part(host_state, "units", Mapping)
-    check_mode = _part(host_state, "check_mode", bool)
-    if not isinstance(enabled_only, bool):
-        raise ValueError(f"enabled_only: {enabled_only!r} is not a boolean; write true or false")
-    for name in names:
-        unit = known.get(name)
-        if unit is None:
-            # In check mode its package is not there yet: nothing could be started.
-            if not check_mode:
-                return True
-        elif not unit["enabled"] or not (enabled_only or unit["active"]):
-            return True
-    return False
+    # In check mode, the package of one that is not there is not there yet, either: nothing could be started.
+    unknown = dict.fromkeys(("enabled", "active"), _part(host_state, "check_mode", bool))
+    units = {name: known.get(name, unknown) for name in names}
+    return [name for name, unit in units.items() if not (unit["enabled"] and unit["active"])]
+
+
+def stopped_on(units, host_state):
+    """Tells whether one of the units is not enabled or not active."""
+    return bool(stopped(units, host_state))

@@ -9,20 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks, dns, dns_transfers
-
 _MARKUP = re.compile(r"\b[A-Z]+\(([^()]*)\)")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BY_TYPE = {"bool": "true", "int": "1", "float": "1.0", "list": "[]", "dict": "{}", "path": "'/etc/example'"}
-_KEYS = ("bind_transfer_keys", "bind_transfer_secret", "bind_transfer_key_name")
-# Checks of a variable that need others, too: name → (those others, check of the value and theirs).
-RELATED = {
-    "bind_secondaries": (_KEYS, lambda value, *keys: dns_transfers.dns_transfers(value, [], *keys)),
-    # A list of zones of the operator's own has passed no filter yet.
-    "bind_zones": ((), lambda zones: [dns.dns_zone_file(zone) for zone in zones]),
-    "xmpp_addresses": (("xmpp_private_addresses",), checks.public_addresses),
-    "bind_secondary_of": (_KEYS, lambda value, *keys: dns_transfers.dns_transfers([], value, *keys)),
-}
 
 
 def without_defaults(options):
@@ -49,16 +38,31 @@ def first_sentence(description):
     return re.split(r"\.(?=\s|$)", text, maxsplit=1)[0]
 
 
-def missing(name, option):
-    """The message for a required variable that is not set."""
+def missing(name, option, check=None):
+    """The message for a required variable that is not set; a check says what would be right."""
     hint = f"write for example {_BY_TYPE.get(option.get('type'), repr('text'))}"
-    if name in checks.FORMATS:
+    if check:
         try:
-            checks.FORMATS[name](None)
+            check(None)
         except ValueError as error:
             hint = str(error).rpartition("; ")[2]
     about = first_sentence(option.get("description"))
     return f"{name}: is not set. {about}; {hint}" if about else f"{name}: is not set; {hint}"
+
+
+def _example(option):
+    """An item of a list."""
+    inner = option.get("options") or {}
+    if not inner:
+        return _BY_TYPE.get(option["elements"], repr("text"))
+    names = [name for name, one in inner.items() if one.get("required")] or list(inner)[:1]
+    return "{" + ", ".join(f"{name}: …" for name in names) + "}"
+
+
+def wrong_types(value, option, messages):
+    """What Ansible's validation says, each thing once."""
+    kept = [message for message in messages if not message.startswith("dictionary requested")] or messages
+    return "; ".join(wrong_type(value, option, message) for message in kept)
 
 
 def wrong_type(value, option, message):
@@ -68,24 +72,37 @@ def wrong_type(value, option, message):
     kind = option.get("type", "str")
     if f"unable to convert to {kind}" in message and not message.startswith("Elements value"):
         return f"{shown} is not of type {kind}; write for example {_BY_TYPE.get(kind, repr('text'))}"
+    if message.startswith("Elements value for option"):
+        return f"{shown} is not a list of type {option['elements']}; write for example [{_example(option)}]"
+    inner = re.match(r"argument '(\w+)' is of type .*unable to convert to (\w+)", message)
+    if inner:
+        return (
+            f"{shown}: {inner[1]} is not of type {inner[2]}; write for example {_BY_TYPE.get(inner[2], repr('text'))}"
+        )
     unknown, found, known = message.partition(". Supported parameters include: ")
     if found:
         return f"{shown}: {unknown} is unknown; write one of {known.rstrip('.')}"
     return f"{shown}: {message}"
 
 
-def misspelt(variables, options, prefix="xmpp_"):
-    """A message for each variable with the model's prefix that the model does not have."""
-    return [
-        f"{name}: is not a variable of the site model; {checks.nearest(name, options)}"
-        for name in sorted(map(str, variables))
-        if name.startswith(prefix) and name not in options
-    ]
+def blamed(name, said, default, operators):
+    """The message for a default that is wrong, with the operator's variables that it is made of in place of its own name.
+
+    A filter says first which of its arguments is wrong, and the default says which variable that is.
+    """
+    label, colon, rest = said.removeprefix(f"{name}: ").partition(": ")
+    argument = re.search(rf"\b{re.escape(label)}=(\w+)", default) if colon else None
+    if argument and argument[1] in operators:
+        return f"{argument[1]}: {rest}"
+    if not operators:
+        return said
+    return f"{', '.join(operators)}: {name} is made of {'it' if len(operators) == 1 else 'them'}: {said.removeprefix(f'{name}: ')}"
 
 
 def references(name, variables, others=("ansible_facts",)):
     """The names of all variables, and of others that are none, that the value of one may depend on."""
-    found, waiting = set(), [name]
+    found: set[str] = set()
+    waiting = [name]
     while waiting:
         words = set(_WORD.findall(str(variables.get(waiting.pop(), "")))) - found
         for word in words:

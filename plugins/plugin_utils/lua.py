@@ -102,8 +102,8 @@ def _table(items, indent, level):
     return "{" + inner + ("," + inner).join(items) + ",\n" + " " * (indent * level) + "}"
 
 
-def to_lua(value, indent=4, level=0, where="value", depth=0):
-    """Returns a Lua expression for the value."""
+def _expression(value, indent, level, where, depth=0):
+    """Returns a Lua expression for the value, which is at this depth and place of another one."""
     if depth > MAX_DEPTH:
         raise ValueError(f"{where[:60]}…: nested deeper than {MAX_DEPTH} levels; Lua cannot read it, write it flatter")
     if value is None:
@@ -126,7 +126,7 @@ def to_lua(value, indent=4, level=0, where="value", depth=0):
             # A table cannot hold nil: such a key is absent, as Lua would have it.
             if item is not None:
                 here = where + _step(key)
-                items.append(f"{_key(key, here)} = {to_lua(item, indent, level + 1, here, depth + 1)}")
+                items.append(f"{_key(key, here)} = {_expression(item, indent, level + 1, here, depth + 1)}")
         return _table(items, indent, level)
     if isinstance(value, Set):
         try:
@@ -140,7 +140,7 @@ def to_lua(value, indent=4, level=0, where="value", depth=0):
                 raise ValueError(
                     f"{where}[{number}]: null would end the list for Lua; leave the item out, or write false"
                 )
-            items.append(to_lua(item, indent, level + 1, f"{where}[{number}]", depth + 1))
+            items.append(_expression(item, indent, level + 1, f"{where}[{number}]", depth + 1))
         return _table(items, indent, level)
     raise ValueError(
         f"{where}: {type(value).__name__} has no Lua form; write a string (in quotes), a number, a boolean, a list or "
@@ -148,8 +148,15 @@ def to_lua(value, indent=4, level=0, where="value", depth=0):
     )
 
 
-def to_assignments(options, indent=4, level=0):
+def to_lua(value, indent=4, level=0):
+    """Returns a Lua expression for the value."""
+    _check_layout(indent, level)
+    return _expression(value, indent, level, "value")
+
+
+def to_lua_assignments(options, indent=4, level=0):
     """Returns a Lua assignment for each item of a dictionary."""
+    _check_layout(indent, level)
     if not isinstance(options, Mapping):
         raise ValueError(f"value: {type(options).__name__} is not a dictionary; write option names with their values")
     lines = []
@@ -160,11 +167,11 @@ def to_assignments(options, indent=4, level=0):
                 "not beginning with a digit, and no keyword of Lua"
             )
         if value is not None:
-            lines.append(" " * (indent * level) + f"{key} = {to_lua(value, indent, level, f'value.{key}')}\n")
+            lines.append(" " * (indent * level) + f"{key} = {_expression(value, indent, level, f'value.{key}')}\n")
     return "".join(lines)
 
 
-def check_layout(indent, level):
+def _check_layout(indent, level):
     """Checks the two numbers that a caller may choose."""
     for name, number, most in (("indent", indent, 16), ("level", level, 16)):
         if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= most:

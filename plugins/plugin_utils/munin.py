@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named
 
 LINKS = "/etc/munin/plugins/"
 DEBIAN = "/usr/share/munin/plugins/"
@@ -36,38 +37,41 @@ NAME = re.compile(r"[-\w.:]+", re.ASCII)
 def _names(label, value, example):
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise ValueError(f"{label}: {value!r} is not a list; write for example {example}")
-    return [_name(label, name) for name in value]
+    return [named(label, plugin_name, name) for name in value]
 
 
-def _name(label, name):
+def plugin_name(name):
+    """The name of a plugin, as munin-node takes it."""
     if not isinstance(name, str) or not NAME.fullmatch(name) or name.startswith("."):
         raise ValueError(
-            f"{label}: {name!r} is not the name of a plugin; write letters, digits, underscores, hyphens, dots "
-            "and colons, not beginning with a dot"
+            f"{name!r} is not the name of a plugin; write letters, digits, underscores, hyphens, dots and colons, not "
+            "beginning with a dot"
         )
     return str(name)
 
 
-def munin_pictures(graphs, hostname):
+def _pictures(graphs, hostname):
     """Returns links to the pictures of a week as config_tree takes them, at addresses that do not know the host's name."""
-    host = checks.host_name(hostname)
+    if not graphs:
+        return {}
+    host = named("hostname", checks.host_name, hostname)
     # munin's folders are the host's domain and its name.
     folder = f"../{host.partition('.')[2]}/{host}/"
     return {
         f"{PICTURES}{name}.png": {"state": "link", "target": f"{folder}{name}-week.png"}
-        for name in _names("graphs", graphs, "['prosody_c2s']")
+        for name in _names("pictures", graphs, "['prosody_c2s']")
     }
 
 
-def munin_links(plugins, interfaces=(), graphs=(), extra=None):
-    """Returns the names of the plugins, sorted, their links as config_tree takes them, and the graphs of each family."""
+def munin_links(plugins, interfaces=(), graphs=(), extra=None, pictures=(), hostname=None):
+    """Returns the names of the plugins, sorted, links as config_tree takes them, and the graphs of each family."""
     targets = {name: DEBIAN + name for name in _names("plugins", plugins, "['cpu', 'load']")}
     for name in _names("interfaces", interfaces, "['eth0']"):
         targets["if_" + name] = DEBIAN + "if_"
     for graph in _names("graphs", graphs, "['prosody_c2s', 'tls_life']"):
         if graph not in PROGRAMS:
             raise ValueError(f"graphs: {graph!r} is not one of this host's graphs; {checks.nearest(graph, PROGRAMS)}")
-    families = {family.rstrip("_"): [] for family in GRAPHS}
+    families: dict[str, list[str]] = {family.rstrip("_"): [] for family in GRAPHS}
     for graph in dict.fromkeys(graphs):
         family, _, name = graph.partition("_")
         if graph not in ALONE:
@@ -82,11 +86,12 @@ def munin_links(plugins, interfaces=(), graphs=(), extra=None):
                 f"extra.{name}: {target!r} is not the path of a program; write it from the root, for example "
                 "'/usr/local/lib/munin/plugins/ping_'"
             )
-        targets[_name("extra", name)] = str(target)
+        targets[named("extra", plugin_name, name)] = str(target)
     names = sorted(targets)
     families = {family: its for family, its in families.items() if its}
     return {
         "names": names,
         "families": families,
-        "files": {LINKS + name: {"state": "link", "target": targets[name]} for name in names},
+        "files": {LINKS + name: {"state": "link", "target": targets[name]} for name in names}
+        | _pictures(pictures, hostname),
     }

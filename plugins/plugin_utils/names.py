@@ -39,7 +39,7 @@ def domains(domain, components, admins, extra_domains=(), web=None):
                 entry["domain"],
             )
         found.append({"admins": main["admins"], **entry})
-    return checks.domains(found)
+    return named("extra_domains" if extra_domains else "components", checks.domains, found)
 
 
 def dns_name(domain):
@@ -85,5 +85,5 @@ def web_of(entry):
 
 def certificate_names(entries):
     """Returns the names that the host's certificate must have: the main domain first."""
-    entries = named("domains", checks.some_domains, entries)
+    entries = named("domains", checks.domains, entries)
     return list(dict.fromkeys([*names_of(entries), *map(web_of, entries)]))

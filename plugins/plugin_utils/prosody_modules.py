@@ -54,11 +54,11 @@ def unpacked(data, source):
                         files[member.filename] = archive.read(member)
             return files
         stream.seek(0)
-        with tarfile.open(fileobj=stream) as archive:
-            for member in archive:
-                if member.isfile():
-                    count(member.size)
-                    files[member.name] = archive.extractfile(member).read()
+        with tarfile.open(fileobj=stream) as tape:
+            for entry in tape:
+                if content := tape.extractfile(entry) if entry.isfile() else None:
+                    count(entry.size)
+                    files[entry.name] = content.read()
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
         raise ValueError(
             f"{source}: it is not an archive that can be read ({error}); give a .tar.gz or a .zip"

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.formats.web import https_url
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named
 
 ORGANIZATIONS = ("company", "commercial person", "private person", "governmental", "non-governmental")
@@ -22,7 +23,7 @@ def _pages(value):
     for language, url in value.items():
         if not isinstance(language, str) or not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", language):
             raise ValueError(f"{language!r} is not a language; write for example 'en' or 'de' (RFC 5646)")
-        checks.https_url(url)
+        https_url(url)
     return {str(language): str(url) for language, url in value.items()}
 
 
@@ -76,6 +77,11 @@ KEYS = {
 }
 
 
+def _days(value):
+    """A number of days; the format has 0 for no limit."""
+    return 0 if value == "never" else int(value)
+
+
 def provider_file(given, archive_days, upload_days, upload_daily_quota):
     """Returns the content of xmpp-provider-v2.json, or nothing where nothing is given."""
     if not isinstance(given, Mapping):
@@ -92,8 +98,8 @@ def provider_file(given, archive_days, upload_days, upload_daily_quota):
     return {
         **content,
         "alternativeJids": [],
-        "maximumMessageArchiveManagementStorageTime": int(archive_days),
-        "maximumHttpFileUploadStorageTime": int(upload_days),
+        "maximumMessageArchiveManagementStorageTime": _days(archive_days),
+        "maximumHttpFileUploadStorageTime": _days(upload_days),
         # Millions of bytes: all that one account can have there at once.
-        "maximumHttpFileUploadTotalSize": int(upload_daily_quota) * int(upload_days) // 1000000,
+        "maximumHttpFileUploadTotalSize": int(upload_daily_quota) * _days(upload_days) // 1000000,
     }

@@ -10,17 +10,20 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.formats.prosody import peer_network
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named
 
+_public_addresses = checks.list_of(checks.ip_address, "addresses", "['198.51.100.10', '2001:db8::10']", empty=False)
 _local_addresses = checks.list_of(checks.local_address, "addresses", "['10.0.0.5']")
 
 
 def turn_addresses(public, local, routed=()):
     """Returns each public address with the host's own one that it leads to."""
-    public = named("public", checks.FORMATS["xmpp_addresses"], public)
+    public = named("public", _public_addresses, public)
     local = named("local", _local_addresses, local)
     routed = named("routed", _local_addresses, routed)
-    found, used = [], {}
+    found = []
+    used: dict[str, str] = {}
     for address in public:
         version = ipaddress.ip_address(address).version
         own = address
@@ -47,6 +50,6 @@ def turn_ranges(networks):
         raise ValueError(f"{networks!r} is not a list of networks; write for example ['10.0.0.0/8', 'fc00::/7']")
     ranges = []
     for number, item in enumerate(networks, 1):
-        network = named(f"number {number}", checks.peer_network, item)
+        network = named(f"number {number}", peer_network, item)
         ranges.append(f"{checks.canonical(network[0])}-{checks.canonical(network[-1])}")
     return ranges

@@ -29,17 +29,28 @@ def links(web):
     }
 
 
-def _files(web, provider):
-    """Returns path to content of what is served."""
-    rows = "".join(f'  <Link rel="{rel}" href="{href}"/>\n' for rel, href in links(web).items())
-    found = {
+def _contents(web):
+    """Returns path to content of what tells clients of the web where they connect (XEP-0156, RFC 6415)."""
+    found = links(web).items()
+    rows = "".join(f'  <Link rel="{rel}" href="{href}"/>\n' for rel, href in found)
+    items = ",\n".join("  " + json.dumps({"rel": rel, "href": href}) for rel, href in found)
+    return {
         f"{KNOWN}/host-meta": f'<?xml version="1.0" encoding="utf-8"?>\n'
         f'<XRD xmlns="http://docs.oasis-open.org/ns/xri/xrd-1.0">\n{rows}</XRD>\n',
-        f"{KNOWN}/host-meta.json": json.dumps(
-            {"links": [{"rel": rel, "href": href} for rel, href in links(web).items()]}, indent=2
-        )
-        + "\n",
+        f"{KNOWN}/host-meta.json": f'{{"links": [\n{items}\n]}}\n',
     }
+
+
+def host_meta(web):
+    """Returns the files that tell clients of the web where they connect: path, content and type."""
+    if not isinstance(web, str) or not web:
+        raise ValueError(f"{web!r} is not a name of a web front; write for example 'example.org'")
+    return [{"path": path, "content": content, "type": TYPES[path]} for path, content in _contents(web).items()]
+
+
+def _files(web, provider):
+    """Returns path to content of what is served."""
+    found = _contents(web)
     if provider:
         found[f"{KNOWN}/xmpp-provider-v2.json"] = json.dumps(provider, indent=2) + "\n"
     return found
@@ -112,7 +123,7 @@ def website_files(domains, provider=None, challenges=False):
     if not isinstance(provider, Mapping):
         raise ValueError(f"provider: {provider!r} is not a dictionary; write what the filter provider_file returns")
     made = []
-    for entry in named("domains", checks.some_domains, domains):
+    for entry in named("domains", checks.domains, domains):
         domain, web = entry["domain"], web_of(entry)
         if domain == web:
             continue

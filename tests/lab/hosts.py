@@ -10,6 +10,8 @@ import os
 import shlex
 import subprocess
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import testinfra
@@ -101,8 +103,23 @@ class Journal:
         return int(self.host.out(f"{self._read('export')} | wc -c"))
 
 
+def until(condition: Callable[[], object], seconds: float = 60) -> float:
+    """Wait until something holds, and return how long that took."""
+    begin = time.monotonic()
+    while not condition():
+        waited = time.monotonic() - begin
+        assert waited < seconds, f"not within {seconds} s"
+        # A question may be a program on the host: what is waited for does not get slower by being asked for.
+        time.sleep(min(0.5, max(0.05, waited / 10)))
+    return time.monotonic() - begin
+
+
 def lose(host: Host, name: str, release: str, dns: str, image: str = "bare") -> None:
-    """The machine is gone, and a blank one has its address: bare, or with packages `installed`, which is quicker."""
+    """The machine is gone, and a blank one has its address: bare, or with packages `installed`, which is quicker.
+
+    Where a folder that a package brings is put back from a backup, it has to be bare: overlayfs does not rename one of an
+    image.
+    """
     container = f"{os.environ['MOLECULE_SCENARIO_NAME']}-{name}"
     environment = {**os.environ, "LAB_DNS": dns, "LAB_HOSTNAME": name}
     subprocess.run([LAB, "down", container], check=True)

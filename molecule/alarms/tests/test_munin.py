@@ -33,7 +33,9 @@ def test_a_certificate_runs_out(hazel, admin):
         assert re.search(rf"port {port} is 4\.[5-9]\d* \(critical: 8:\)", text)
     hazel.out(ROUND)
     admin.wait("Over: munin: Certificates")
-    assert admin.heads() == ["munin: Certificates", "Over: munin: Certificates"]
+    # Rounds that follow each other at once may find other values at odds.
+    heads = [head for head in admin.heads() if "Certificates" in head]
+    assert heads == ["munin: Certificates", "Over: munin: Certificates"]
 
 
 def test_a_master_elsewhere_fetches(hazel, sink):

@@ -15,7 +15,6 @@ import secrets
 import socket
 import ssl
 import subprocess
-import time
 import urllib.parse
 from dataclasses import dataclass, field
 
@@ -235,10 +234,3 @@ def playing(playbook: str, hosts: str) -> list[str]:
     """The same as a command, to be run beside something else."""
     extra = json.dumps({"site_hosts": hosts})
     return command("ansible-playbook", f"magicbroccoli.xmpp.{playbook}", "--extra-vars", extra, inventory=INVENTORY)
-
-
-def until(condition, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.05)

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from clients import CLIENT
-from conftest import LOOP, PASSPHRASE, SITES, archive, play, playing, until
-from hosts import PLAIN, TOP
+from conftest import LOOP, PASSPHRASE, SITES, archive, play, playing
+from hosts import PLAIN, TOP, until
 
 KEY = "BEGIN OPENSSH PRIVATE KEY"
 

@@ -11,8 +11,8 @@ import subprocess
 import time
 
 import pytest
-from conftest import LOOP, SITES, archive, play, playing, roster, until
-from hosts import PLAIN, TOP, lose
+from conftest import LOOP, SITES, archive, play, playing, roster
+from hosts import PLAIN, TOP, lose, until
 
 PROGRAM = "/usr/local/sbin/xmpp-backup"
 

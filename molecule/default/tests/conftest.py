@@ -142,10 +142,17 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "any_release(reason): cannot differ by release, so that Debian 13 is enough")
 
 
+# Reason → tests that Debian 13 alone has.
+SPARED: dict[str, list[str]] = {}
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if RELEASE == "trixie":
         return
     spared = [item for item in items if item.get_closest_marker("any_release")]
+    for item in spared:
+        reason = item.get_closest_marker("any_release").args[0]
+        SPARED.setdefault(reason, []).append(item.nodeid.rpartition("/")[2].partition("[")[0])
     config.hook.pytest_deselected(items=spared)
     items[:] = [item for item in items if item not in spared]
 
@@ -181,6 +188,9 @@ def disagreements() -> list[str]:
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
+    for reason, tests in SPARED.items():
+        names = ", ".join(dict.fromkeys(tests))
+        terminalreporter.write_line(f"On Debian 13 alone, {len(tests)} of {names}: {reason}")
     for line in disagreements():
         terminalreporter.write_line(f"docs/extensions.md, {RELEASE}: {line}", red=True)
 

@@ -270,7 +270,6 @@ def test_a_text_is_shown_with_its_letters(internet, stored, kind):
 @pytest.mark.parametrize("name", [f"upload.{domain}" for domain in DOMAINS])
 def test_of_prosody_there_are_uploads_alone_under_their_name(internet, name):
     paths = [
-        "/",
         "/http-bind",
         "/xmpp-websocket",
         "/register/",
@@ -281,12 +280,15 @@ def test_of_prosody_there_are_uploads_alone_under_their_name(internet, name):
     for path in [*paths, "/file_share/%2e%2e/http-bind", "//http-bind"]:
         status, headers, body = get(internet, f"--path-as-is 'https://{name}{path}'")
         print(path, status, headers["content-type"])
-        # nginx' own page, without a word of Prosody's
-        assert (status, "<center>nginx</center>" in body) == (404, True)
+        # Our own page, without a word of Prosody's
+        assert (status, "<h1>Not found</h1>" in body) == (404, True)
+    # A visitor reads what the name is for, and where the host's page is.
+    status, _, body = get(internet, f"https://{name}/")
+    assert (status, f'href="https://{name.removeprefix("upload.")}/en/"' in body) == (200, True)
     for method in ("POST", "DELETE", "PATCH", "PROPFIND", "TRACE"):
         status, _, body = get(internet, f"https://{name}/file_share/a/b", f"--request {method}")
         print(method, status)
-        assert status in (403, 405) and "nginx" in body
+        assert status in (403, 405) and "<h1>Not " in body
 
 
 def test_pages_of_others_may_upload_and_fetch(internet, uploaded):

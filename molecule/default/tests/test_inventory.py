@@ -42,7 +42,7 @@ CASES = {
     "choice": ({"xmpp_tls_policy": "lax"}, ["xmpp_tls_policy: ", "lax", "strict", "modern"]),
     "a domain twice": (
         {"xmpp_extra_domains": [{"domain": "broccoli.test", "components": {}}]},
-        ["xmpp_domains: ", "'broccoli.test' is used twice, as a domain, a component or a web front"],
+        ["xmpp_extra_domains: ", "'broccoli.test' is used twice, as a domain, a component or a web front"],
     ),
     "a key that is too short": (
         {"bind_secondaries": ["198.51.100.91"], "bind_transfer_secret": "c2hvcnQ="},
@@ -62,7 +62,7 @@ CASES = {
     ),
     "a challenge that cannot be met": (
         {"xmpp_certificate_provider": "acme", "xmpp_dns": "external", "xmpp_acme_challenge": "dns-01"},
-        ["certificates_acme_challenge: ", "'dns-01' needs a zone that this host writes to", "http-01"],
+        ["xmpp_acme_challenge: ", "'dns-01' needs a zone that this host writes to", "http-01"],
     ),
     "two at once": (
         {"xmpp_addresses": ["here"], "updates_windows": [""]},

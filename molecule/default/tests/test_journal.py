@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 
 import pytest
 from conftest import DOMAIN
@@ -33,7 +34,8 @@ what = {"c2s": stream("jabber:client"), "s2s": stream("jabber:server"), "ssh": e
 udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 udp.connect(("127.0.0.1", job["port"]))
 def one(number):
-    if time.monotonic() > end:
+    # A busy host takes longer for the least.
+    if number >= job["least"] and time.monotonic() > end:
         return False
     if job["kind"] == "dns":
         udp.send(update(number))
@@ -67,15 +69,15 @@ def limits(rosewood):
 )
 def test_a_flood_does_not_fill_the_journal(rosewood, kind, port, unit):
     """It comes by the loopback, where no firewall limits it: the daemon's own unit does."""
-    journal = Journal(rosewood)
-    job = {"kind": kind, "port": port, "domain": DOMAIN, "forged": FORGED, "seconds": 4, "most": 4000}
+    journal, began = Journal(rosewood), time.monotonic()
+    job = {"kind": kind, "port": port, "domain": DOMAIN, "forged": FORGED, "seconds": 4, "least": 400, "most": 4000}
     sent = int(rosewood.out(f"python3 -c {shlex.quote(FLOOD)}", stdin=json.dumps(job)))
     size, entries = journal.size(), journal.entries()
     mine = [entry for entry in entries if entry.get("_SYSTEMD_UNIT") == f"{unit}.service"]
     print(f"{kind}: {sent} sent, {len(mine)} entries of {unit}, {size / 1000:.0f} kB in the journal")
     assert sent > 300
-    # 100 in 30 seconds, by up to six where the disk is empty.
-    assert len(mine) <= 700
+    # 100 in 30 seconds, by up to six where the disk is empty; a busy host takes longer.
+    assert len(mine) <= 100 + 600 * (1 + int(time.monotonic() - began) // 30)
     assert size < 1_000_000
     for entry in entries:
         text = entry["MESSAGE"]

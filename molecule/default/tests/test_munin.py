@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -77,11 +78,31 @@ def test_strangers_see_what_is_for_them(internet, drawn):
     assert pictures == [f"{graph}.png" for graph in PROSODY]
 
 
+def test_munin_s_pages_are_for_phones_and_screen_readers_too(internet, drawn):
+    for path in ("", f"{DOMAIN}/{HOSTNAME}/index.html", f"{DOMAIN}/{HOSTNAME}/prosody_c2s.html"):
+        page = internet.out(f"{CURL}{path} --fail")
+        assert ' lang="en"' in page and '<meta name="viewport" content="width=device-width' in page
+        assert re.search(r"<h1><a [^>]*>Munin</a>", page) and 'http-equiv="refresh"' not in page
+        for landmark in ("banner", "navigation", "main", "contentinfo"):
+            assert page.count(f'role="{landmark}"') == 1
+        assert '<select class="peers"' not in page or 'aria-label="Other graphs"' in page
+        (sheet,) = re.findall(r'<link rel="stylesheet" href="([^"]*)"', page)
+        assert sheet.endswith("static/style-new.css")
+    style = f"curl --silent --fail --max-time 10 https://{DOMAIN}"
+    ours = internet.out(f"{style}/pages/style.css")
+    assert internet.out(f"{style}/munin/static/style-new.css") == ours and "#nav" in ours
+    for language in ("en", "de"):
+        page = internet.out(f"{style}/munin/embed/ --header 'Accept-Language: {language}'")
+        assert f'lang="{language}"' in page and "/pages/style.css" in page
+
+
 def test_graphs_run_nothing_of_others(internet, drawn):
     for path, login in (("", "--user munin:graphs"), ("embed/", ""), ("embed/prosody_c2s.png", "")):
         head = internet.out(f"curl --silent --fail --head --max-time 10 {login} https://{DOMAIN}/munin/{path}").lower()
         print(head)
-        assert "content-security-policy: default-src 'none'; img-src 'self'" in head
+        assert "content-security-policy: default-src 'none'; " in head and "script-src" not in head.replace(
+            "script-src 'self'", ""
+        )
         assert "x-content-type-options: nosniff" in head and "strict-transport-security: max-age=" in head
 
 

@@ -16,6 +16,7 @@ from datetime import datetime
 
 import pytest
 from conftest import DOMAIN, RELEASE, Account, create
+from hosts import until
 from streams import SASL, SASL2, Stream
 
 BIND2 = "{urn:xmpp:bind:0}"
@@ -129,6 +130,11 @@ if RELEASE == "trixie":
             assert proof == hmac.digest(token, b"Responder", "sha256")
             return verdict.findtext(f"{SASL2}authorization-identifier")
 
+    def next_second():
+        """The clock of password changes has seconds, and is that of this machine."""
+        now = int(time.time())
+        until(lambda: int(time.time()) > now)
+
     def test_no_token_unless_it_is_asked_for(accounts):
         with Stream(accounts["alice"].jid) as stream:
             assert not list(stream.features.iter(f"{FAST}mechanism"))
@@ -148,12 +154,11 @@ if RELEASE == "trixie":
         assert device.quickly() == device.quickly() == other.quickly() == account.jid
         # It is the device's own.
         assert device.quickly(id=str(other.id)) == device.quickly(token="secret-token:fast-guessed") == "not-authorized"
-        # The clock of password changes has seconds.
-        time.sleep(1.1)
+        next_second()
         changed = Account(account.jid, secrets.token_urlsafe(18))
         rosewood.out(f"prosodyctl passwd {account.jid}", stdin=f"{changed.password}\n" * 2)
         assert device.quickly() == other.quickly() == "credentials-expired"
-        time.sleep(1.1)
+        next_second()
         device.account = changed
         device.log_in()
         assert device.quickly() == account.jid
@@ -170,7 +175,10 @@ if RELEASE == "trixie":
         device = Device(account)
         device.log_in()
         rosewood.out(f"prosodyctl shell 'user:disable(\"{account.jid}\")'")
-        assert device.quickly() == "account-disabled"
+        answer = device.quickly()
+        print(answer)
+        # In a later second than the login's, Prosody takes this for a new password, which the token does not outlive either.
+        assert answer in ("account-disabled", "credentials-expired")
 
 else:
 

@@ -5,9 +5,20 @@
 
 from __future__ import annotations
 
+from conftest import RELEASE
 from test_abuse import shell
 
 
 def test_lua_looks_at_young_objects_first(rosewood):
     # It returns the mode before this call.
     assert shell(rosewood, 'return collectgarbage("generational")') == "generational"
+
+
+def test_sqlite_waits_for_the_disk_at_checkpoints_only(rosewood):
+    """Debian 12 has no library by which Prosody could set that (1 is NORMAL, 2 is FULL)."""
+    program = (
+        'local found = require "core.modulemanager".get_module("broccoli.test", "storage_sql").module;'
+        'local _, engine = next(found:shared("/*/sql/connections"));'
+        'for row in engine:select("PRAGMA synchronous") do return row[1] end'
+    )
+    assert shell(rosewood, program) == ("2" if RELEASE == "bookworm" else "1")

@@ -286,6 +286,11 @@ def test_a_call_survives_a_new_certificate(rosewood, internet, turn, alice):
     assert rosewood.out("systemctl show --property MainPID --value coturn") == running
 
 
+def test_the_secret_is_made_before_prosody_reads_it(rosewood):
+    """Both are started by one call, and by every boot."""
+    assert "coturn.service" in rosewood.out("systemctl show --property After --value prosody").split()
+
+
 def test_the_secret_stays_where_it_is(rosewood, site):
     """No other user can read it, and it is in no process list, no unit, no log and no fact."""
     secret = rosewood.out("cat /etc/xmpp/turn.secret")

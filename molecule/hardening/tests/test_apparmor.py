@@ -103,11 +103,7 @@ def test_a_daemon_may_not_do_what_it_need_not(host, name):
         assert not profile.allows(path, "w")
     for path in ("/usr/bin/dash", "/usr/bin/bash", "/tmp/x", "/var/lib/prosody/x", "/usr/bin/python3.13"):
         assert not profile.allows(path, "x")
-    others = {
-        "usr.bin.prosody": "prosody",
-        "usr.bin.turnserver": "turn",
-        "usr.sbin.named": "bind",
-        "usr.sbin.nginx": "nginx",
-    }
-    for other, folder in others.items():
-        assert profile.allows(f"/var/lib/{folder}/x", "w") == (other == name)
+    # coturn may read its folder and write nowhere, as in its sandbox.
+    owners = {"prosody": "usr.bin.prosody", "turn": None, "bind": "usr.sbin.named", "nginx": "usr.sbin.nginx"}
+    for folder, owner in owners.items():
+        assert profile.allows(f"/var/lib/{folder}/x", "w") == (owner == name)

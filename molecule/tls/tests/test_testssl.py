@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """testssl.sh finds nothing at any port of either release, as the roles set them up by default.
 
-It mostly waits, so that all ports are looked at side by side. test_tls.py has what it would not find: all other suites.
+It mostly waits, so that all ports are looked at side by side. Suites it tries at one port of each daemon, which has one list
+of them for all its ports; test_tls.py shows at each port that no other suite and no other curve is taken.
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ PORTS = {
     5269: f"--starttls xmpp-server --xmpphost {DOMAIN}",
     5270: "",
 }
-# Protocols, kinds of ciphers, forward secrecy, known weaknesses.
-LOOK = "-p -s -f -U --quiet --color 0 --warnings batch --openssl-timeout 20"
+# Protocols and known weaknesses; kinds of ciphers, and forward secrecy.
+LOOK = "-p -U --quiet --color 0 --warnings batch --openssl-timeout 20"
+SUITES = "-s -f"
+FIRST = {443, 5223}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +38,7 @@ def found() -> dict[tuple[str, int], dict[str, dict]]:
     stranger = Host(HOSTS["trixie"])
     stranger.out("apt-get -qq update && apt-get -qqy install --no-install-recommends testssl.sh socat >/dev/null")
     scans = [
-        f"testssl {LOOK} --ip {address} --jsonfile /tmp/testssl-{release}-{port}.json {starttls} {DOMAIN}:{port}"
+        f"testssl {LOOK} {SUITES if port in FIRST else ''} --ip {address} --jsonfile /tmp/testssl-{release}-{port}.json {starttls} {DOMAIN}:{port}"
         for release, address in HOSTS.items()
         for port, starttls in PORTS.items()
     ]
@@ -63,5 +66,6 @@ def test_it_finds_nothing(found, release, port):
     # That it has looked, and not run into a wall.
     for protocol, offered in (("TLS1", False), ("TLS1_1", False), ("TLS1_2", True), ("TLS1_3", True)):
         assert entries[protocol]["finding"].startswith("offered") == offered, entries[protocol]
-    assert entries["FS"]["severity"] == "OK"
-    assert len(entries) >= 40
+    if port in FIRST:
+        assert entries["FS"]["severity"] == "OK"
+    assert len(entries) >= (40 if port in FIRST else 20)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
-import time
 from collections.abc import Callable
 
 import pytest
@@ -79,12 +78,3 @@ def delv(primary: Host) -> Callable[..., str]:
         return host.out(f"delv -a /tmp/anchors +root={ZONE} @{ADDRESS[server]} {name} {kind} 2>&1 || true")
 
     return ask
-
-
-def until(condition: Callable[[], bool], seconds: float = 10) -> float:
-    """Wait until something holds, and return how long that took."""
-    begin = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begin < seconds, f"not within {seconds} s"
-        time.sleep(0.1)
-    return time.monotonic() - begin

@@ -12,11 +12,13 @@ import random
 import sys
 
 import pytest
-from conftest import ADDRESS, INVENTORY, PRIMARY, SECONDARY, until
+from conftest import ADDRESS, INVENTORY, PRIMARY, SECONDARY
+from hosts import until
 
 sys.path.append(os.environ["ANSIBLE_COLLECTIONS_PATH"])
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import dig as questions
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import dns_check
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import dns, dns_records
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import dns, dns_records, dns_zone
 
 OWN, REVERSE = "elm.test", "0/25.100.51.198.in-addr.arpa"
 WILD = {"A": "198.51.100.7", "TXT": "a text", "NS": "ns.example.net.", "DNAME": "example.net."}
@@ -93,7 +95,7 @@ def dig(monkeypatch, stranger, secondary):
 
             return Done
 
-        monkeypatch.setattr(dns_check, "attempt", run)
+        monkeypatch.setattr(questions, "attempt", run)
         return lambda questions: dns_check.ask(questions, "+norecurse", "+tcp", "+keepopen", server=ADDRESS[server])
 
     return use
@@ -102,7 +104,7 @@ def dig(monkeypatch, stranger, secondary):
 def test_wildcards_are_taken_as_bind_takes_them(own, dig, stranger):
     """RFC 4592: what the check of the names says of each name of the tree, BIND answers."""
     zone = own[0]
-    owners = dns.Owners(zone["records"])
+    owners = dns_zone.Owners(zone["records"])
     labels = ["a", "b", "_tcp", "x"]
     names = [f"{'.'.join(path)}.wild" for length in (1, 2, 3, 4) for path in itertools.product(labels, repeat=length)]
     names += [

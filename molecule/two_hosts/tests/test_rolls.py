@@ -14,7 +14,8 @@ import struct
 import time
 
 import pytest
-from conftest import ADDRESS, INVENTORY, PRIMARY, SECONDARY, ZONE, until
+from conftest import ADDRESS, INVENTORY, PRIMARY, SECONDARY, ZONE
+from hosts import until
 
 PARENT = "grove.test"
 PARENT_FILE = f"/var/lib/bind/zones/{PARENT}.zone"

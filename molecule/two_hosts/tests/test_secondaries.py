@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import pytest
-from conftest import ADDRESS, INVENTORY, PRIMARY, SECONDARY, SECRET, ZONE, until
+from conftest import ADDRESS, INVENTORY, PRIMARY, SECONDARY, SECRET, ZONE
+from hosts import until
 
 # Of no use elsewhere.
 OWN_KEY = "b25lIHNlY29uZGFyeSdzIG93biBrZXksIGluIHRoZSBsYWI="
@@ -59,7 +60,7 @@ def hidden(primary, secondary, stranger, play):
     stranger.out("cat > /run/nsd-test/conf", stdin=NSD)
     # It asks in vain as yet, and would not ask again for minutes unless it is told.
     stranger.out("systemd-run --quiet --unit=nsd-test nsd -d -c /run/nsd-test/conf")
-    until(lambda: "REFUSED" in stranger.out("journalctl --unit=nsd-test --since=-1min"))
+    until(lambda: "REFUSED" in stranger.out("journalctl --unit=nsd-test --since=-1min"), 10)
     # The secondary first, so that it knows the key by which the primary then tells it of changes.
     own = {"bind_secondary_of": [{"address": ADDRESS[PRIMARY], "key": "ns2"}], "bind_transfer_keys": {"ns2": OWN_KEY}}
     for host, given in ((SECONDARY, own), (PRIMARY, GIVEN)):

@@ -10,7 +10,8 @@ import re
 import shlex
 
 import pytest
-from conftest import ADDRESS, INVENTORY, PRIMARY, SECONDARY, SECRET, ZONE, until
+from conftest import ADDRESS, INVENTORY, PRIMARY, SECONDARY, SECRET, ZONE
+from hosts import until
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import ADDRESS, INVENTORY, PRIMARY, SECONDARY, SECRET, ZONE, until
+from conftest import ADDRESS, INVENTORY, PRIMARY, SECONDARY, SECRET, ZONE
+from hosts import until
 
 VALID = "; fully validated"
 RECORDS = [
@@ -110,7 +111,7 @@ def test_a_change_arrives_by_itself(primary, secondary, play):
     before = serial(primary)
     done = play(PRIMARY, bind_records_extra=records)
     assert done.returncode == 0, done.stdout[-2000:]
-    waited = until(lambda: secondary.out(f"dig +short @127.0.0.1 new.{ZONE} A") == "198.51.100.7")
+    waited = until(lambda: secondary.out(f"dig +short @127.0.0.1 new.{ZONE} A") == "198.51.100.7", 10)
     print(f"{waited:.1f} s after the end of the run")
     assert int(serial(secondary)) > int(before)
 

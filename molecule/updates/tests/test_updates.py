@@ -365,8 +365,8 @@ def test_the_playbook_verify_asks_from_outside(host):
     [
         ({"updates_windows": ["auto"]}, "updates_windows: ['auto'] has no window to use while munin has no data"),
         ({"updates_windows": ["someday 02:00-05:00"]}, "'someday' is not a day of the week"),
-        ({"updates_reboot_deadline": 0}, "updates_reboot_deadline: 0 is not a number of days"),
-        ({"updates_announce_minutes": 90}, "updates_announce_minutes: 90 is not an announcement time"),
+        ({"updates_reboot_deadline": 0}, "updates_reboot_deadline: 0 is too small; write days from 1 to 365"),
+        ({"updates_announce_minutes": 90}, "updates_announce_minutes: 90 is too large; write minutes from 0 to 60"),
         ({"updates_fleet": ["other.test"]}, "lacks hazel.nut.test"),
         ({"updates_origins": ["backports"]}, "updates_origins: "),
     ],

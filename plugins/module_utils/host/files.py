@@ -11,8 +11,12 @@ import glob
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from typing import Any
+
+# No program takes as long to write a file. A draft that is older is of one that was killed.
+OLD_SECONDS = 3600
 
 
 def read_text(path: str) -> str:
@@ -25,17 +29,24 @@ def read_text(path: str) -> str:
 
 
 def replace(
-    path: str, text: str, *, mode: int = 0o644, user: int | None = None, group: int | None = None, durable: bool = True
+    path: str,
+    text: str | bytes,
+    *,
+    mode: int = 0o644,
+    user: int | None = None,
+    group: int | None = None,
+    durable: bool = True,
 ) -> None:
     """Replace a file at one go: a reader sees the old text or the new one, and whole.
 
     `durable` writes the text to the disk first, so that it is one of the two after a loss of power, too. The draft is in
-    the same folder, and readable by its owner only until it has its mode. Raises OSError, and leaves no draft behind.
+    the same folder, and readable by its owner only until it has its mode. Raises OSError, and leaves no draft behind; those
+    that a kill has left behind are removed.
     """
     handle, draft = tempfile.mkstemp(dir=os.path.dirname(path), prefix=f".{os.path.basename(path)}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(text.encode() if isinstance(text, str) else text)
             stream.flush()
             if user is not None or group is not None:
                 os.fchown(stream.fileno(), -1 if user is None else user, -1 if group is None else group)
@@ -47,10 +58,19 @@ def replace(
         with contextlib.suppress(OSError):
             os.unlink(draft)
         raise
+    sweep(path)
+
+
+def sweep(path: str, older: float = OLD_SECONDS) -> None:
+    """Remove the drafts of a file that were left behind so many seconds ago; another program may be writing a newer one."""
+    for draft in glob.glob(drafts(path)):
+        with contextlib.suppress(OSError):
+            if time.time() - os.lstat(draft).st_mtime >= older:
+                os.unlink(draft)
 
 
 def drafts(path: str) -> str:
-    """Return the pattern for glob of the drafts of a file that `replace` leaves behind when the host loses its power."""
+    """Return the pattern for glob of the drafts of a file that `replace` leaves behind when it is killed, or the host loses its power."""
     folder, name = os.path.split(path)
     return os.path.join(glob.escape(folder), f".{glob.escape(name)}.????????")
 

@@ -10,6 +10,7 @@ import hashlib
 import re
 import socket
 import ssl
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 
@@ -17,6 +18,7 @@ from .commands import CommandError, attempt
 
 SECONDS = 5
 STARTTLS = "urn:ietf:params:xml:ns:xmpp-tls"
+DIALBACK = "jabber:server:dialback"
 STREAM = "http://etherx.jabber.org/streams"
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 # What a client offers that understands the signatures of one family of keys only.
@@ -59,33 +61,63 @@ def outdated() -> ssl.SSLContext:
     return context
 
 
-def _receive(stream: socket.socket, wanted: Sequence[bytes]) -> bytes:
-    """Read until one of some texts has come."""
+def receive(stream: socket.socket, wanted: Sequence[bytes], most: int = 100000) -> bytes:
+    """Read until one of some texts has come, within the time limit of the socket for all of it.
+
+    A peer that sends a byte now and then, or without end, is given up, too. Raises TlsError and OSError.
+    """
+    limit = stream.gettimeout()
+    end = time.monotonic() + (SECONDS if limit is None else limit)
     got = b""
-    while not any(text in got for text in wanted):
-        more = stream.recv(4096)
-        if not more or len(got) > 100000:
-            raise TlsError(HANG_UP)
-        got += more
+    try:
+        while not any(text in got for text in wanted):
+            stream.settimeout(max(0.001, end - time.monotonic()))
+            more = stream.recv(4096)
+            if not more or len(got) > most:
+                raise TlsError(HANG_UP)
+            got += more
+    finally:
+        stream.settimeout(limit)
     return got
 
 
-def start_tls(stream: socket.socket, name: str, protocol: str) -> None:
-    """Ask for STARTTLS (RFC 6120, section 5), which has to be the only thing on offer.
+def opening(name: str, protocol: str, origin: str = "") -> bytes:
+    """Return what opens a stream with a domain: with U-labels, which XMPP has, and not the A-labels of TLS."""
+    domain = name.encode().decode("idna")
+    sender = f" from='{origin}'" if origin else ""
+    return (
+        f"<stream:stream to='{domain}'{sender} version='1.0' xmlns='{protocol}' xmlns:stream='{STREAM}'"
+        f"{' xmlns:db=' + repr(DIALBACK) if protocol == 'jabber:server' else ''}>"
+    ).encode()
+
+
+def features(stream: socket.socket, name: str, protocol: str, origin: str = "") -> bytes:
+    """Open a stream, and return what the other end says up to the end of its features. Raises TlsError and OSError."""
+    stream.sendall(opening(name, protocol, origin))
+    return receive(stream, [b"</stream:features>", b"<stream:features/>", b"</stream:stream>"])
+
+
+def start_tls(stream: socket.socket, name: str, protocol: str, *, insist: bool = True) -> None:
+    """Ask for STARTTLS (RFC 6120, section 5), which has to be the only thing on offer where we insist on that.
 
     `protocol` is the namespace of the stream, jabber:client or jabber:server. Raises TlsError.
     """
-    # A domain has A-labels for TLS, and U-labels for XMPP.
-    domain = name.encode().decode("idna")
-    stream.sendall(f"<stream:stream to='{domain}' version='1.0' xmlns='{protocol}' xmlns:stream='{STREAM}'>".encode())
-    features = _receive(stream, [b"</stream:features>", b"<stream:features/>", b"</stream:stream>"])
-    if b"<starttls" not in features:
+    offered = features(stream, name, protocol)
+    if b"<starttls" not in offered:
         raise TlsError("it offers no STARTTLS")
-    if b"<required" not in features or b"<mechanism" in features or b"<auth" in features or b"dialback" in features:
+    if insist and not is_strict(offered):
         raise TlsError("it does not insist on encryption")
     stream.sendall(f"<starttls xmlns='{STARTTLS}'/>".encode())
-    if b"<proceed" not in _receive(stream, [b"<proceed", b"<failure", b"</stream:stream>"]):
+    if b"<proceed" not in receive(stream, [b"<proceed", b"<failure", b"</stream:stream>"]):
         raise TlsError("it refuses STARTTLS")
+
+
+def is_strict(offered: bytes) -> bool:
+    """Tell whether the features of a stream offer nothing but STARTTLS, and require that."""
+    return b"<required" in offered and not any(
+        text in offered
+        for text in (b"<mechanism", b"<auth", b"<register", b"dialback'/>", b'dialback"/>', b"<dialback")
+    )
 
 
 @contextlib.contextmanager
@@ -96,15 +128,18 @@ def connected(
     context: ssl.SSLContext,
     protocol: str | None = None,
     seconds: float = SECONDS,
+    *,
+    insist: bool = True,
 ) -> Iterator[ssl.SSLSocket]:
     """Yield an encrypted connection to a port of an address, by the name for which it has a certificate.
 
-    With `protocol`, a stream of XMPP asks for STARTTLS first. Raises TlsError.
+    With `protocol`, a stream of XMPP asks for STARTTLS first, and insists that nothing else is offered unless said
+    otherwise. Raises TlsError.
     """
     try:
         with socket.create_connection((address, port), timeout=seconds) as stream:
             if protocol:
-                start_tls(stream, name, protocol)
+                start_tls(stream, name, protocol, insist=insist)
             with context.wrap_socket(stream, server_hostname=name) as encrypted:
                 yield encrypted
     except ssl.SSLCertVerificationError as error:

@@ -42,3 +42,9 @@ def utc(moment: float | datetime.datetime) -> str:
 def local(moment: float) -> str:
     """Return a moment, in seconds since 1970, as the host's clock shows it: Mon 2026-01-26 02:00 CET."""
     return time.strftime("%a %Y-%m-%d %H:%M %Z", time.localtime(moment))
+
+
+def plain(text: str, most: int = 400) -> str:
+    """Return a text of a stranger on one line: a terminal or a log reads nothing else in it."""
+    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    return line if len(line) <= most else f"{line[: most - 1]}…"

@@ -80,8 +80,8 @@ def test_the_site_runs_by_its_full_name(installed):
     tasks = run(
         "ansible-playbook", "-i", str(example), "magicbroccoli.xmpp.site", "--list-tasks", cwd=elsewhere, **where
     )
-    roles = yaml.safe_load((TOP / "playbooks" / "site.yml").read_text())[0]["roles"]
-    assert [role for role in roles if f"{role} : " not in tasks] == []
+    roles = yaml.safe_load((TOP / "playbooks" / "site.yml").read_text())[0]["vars"]["__site_roles"]
+    assert [role for role in roles if f"magicbroccoli.xmpp.{role} : " not in tasks] == []
     shown = run("ansible-doc", "-t", "role", "magicbroccoli.xmpp.prosody", cwd=elsewhere, **where)
     assert "prosody_password_hash" in shown
     model = run("ansible-doc", "-t", "role", "magicbroccoli.xmpp.xmpp", cwd=elsewhere, **where)
@@ -118,9 +118,9 @@ def test_the_smallest_inventory_is_valid(installed):
     source = yaml.safe_load((TOP / "playbooks" / "site.yml").read_text())[0]
     task = source["pre_tasks"][0] | {"register": "checked"}
     task["magicbroccoli.xmpp.check_inventory"]["model"] = str(TOP / "playbooks" / "site.meta.yml")
-    play = {"hosts": "all", "gather_facts": False, "connection": "local", "pre_tasks": [task], "roles": source["roles"]}
-    play["tasks"] = [{"ansible.builtin.debug": {"var": "checked"}}]
-    play["pre_tasks"] += [{"ansible.builtin.meta": "end_play"}]
+    play = {"hosts": "all", "gather_facts": False, "connection": "local", "pre_tasks": [task], "vars": source["vars"]}
+    play["pre_tasks"] += [{"ansible.builtin.debug": {"var": "checked"}}, {"ansible.builtin.meta": "end_play"}]
+    play["tasks"] = source["tasks"]
     playbook.write_text(yaml.safe_dump([play]))
     output = run(
         "ansible-playbook",

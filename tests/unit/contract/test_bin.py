@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,100 @@ def test_bin_demo_keeps_an_inventory_that_its_operator_has_changed(tmp_path):
     inventory.write_text(inventory.read_text() + "      xmpp_registration: open\n")
     demo()
     assert inventory.read_text().endswith("      xmpp_registration: open\n")
+
+
+# As molecule shows it, in colours: a frame at the left, and lines of more than its width folded.
+FAILED_CREATE = """\
+\x1b[34mINFO    \x1b[0m default ➜ create: Executing
+  │ TASK [Start a Debian host] *****************************************************
+  │ changed: [internet.test]
+  │ \x1b[31mfatal: [rosewood.test]: FAILED! =>\x1b[0m
+  │ \x1b[31m    changed: false\x1b[0m
+  │ \x1b[31m    cmd:\x1b[0m
+  │ \x1b[31m    - tests/lab/lab\x1b[0m
+  │ \x1b[31m    - up\x1b[0m
+  │ \x1b[31m    delta: '0:00:02.019'\x1b[0m
+  │ \x1b[31m    msg: non-zero return code\x1b[0m
+  │ \x1b[31m    stderr: |-\x1b[0m
+  │ \x1b[31m        Building the bare image of Debian trixie, which takes so long that the line is\x1b[0m
+  │ \x1b[31m  folded\x1b[0m
+  │ \x1b[31m        E: no space left\x1b[0m
+  │ \x1b[31m    stdout: ''\x1b[0m
+  │
+  │ PLAY RECAP *********************************************************************
+  │ rosewood.test : ok=0 changed=0 unreachable=0 failed=1
+"""
+FAILED_TEST = """\
+  │ ============================ FAILURES ==============================
+  │     def test_it():
+  │ >       assert 1 == 2
+  │ E       assert 1 == 2
+  │ tests/test_a.py:3: AssertionError
+  │ ============================ PASSES ================================
+  │ fatal: [rosewood.test]: FAILED! =>
+  │     msg: as it should be
+  │ ===================== short test summary info ======================
+  │ FAILED tests/test_a.py::test_it - assert 1 == 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        (
+            FAILED_CREATE,
+            """\
+fatal: [rosewood.test]: FAILED! =>
+    cmd:
+    - tests/lab/lab
+    - up
+    msg: non-zero return code
+    stderr: |-
+        Building the bare image of Debian trixie, which takes so long that the line is
+  folded
+        E: no space left
+    stdout: ''
+rosewood.test : ok=0 changed=0 unreachable=0 failed=1
+""",
+        ),
+        (
+            FAILED_TEST,
+            """\
+E       assert 1 == 2
+tests/test_a.py:3: AssertionError
+FAILED tests/test_a.py::test_it - assert 1 == 2
+""",
+        ),
+        ("bash: molecule: command not found\n", "bash: molecule: command not found\n"),
+    ],
+    ids=["task", "test", "neither"],
+)
+def test_the_summary_says_why_a_scenario_failed(tmp_path, output, said):
+    log = tmp_path / "log"
+    log.write_text(output)
+    command = [sys.executable, TOP / "tests/lab/failures.py", log]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    print(shown)
+    assert shown == "".join(f"    {line}\n" for line in said.splitlines())
+
+
+def test_a_fresh_checkout_starts_the_longest_scenarios_first(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(TOP / "tests/lab"))
+    timing = importlib.import_module("timing")
+    command = [sys.executable, TOP / "tests/lab/timing.py", "order", tmp_path]
+
+    def order() -> list[str]:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+
+    scenarios = {path.parent.name for path in TOP.glob("molecule/*/molecule.yml")} - timing.APART
+    assert set(timing.SECONDS) <= scenarios
+    first = order()
+    print(*first)
+    assert sorted(first) == sorted(scenarios)
+    # What nobody has measured yet, and then the longest.
+    unknown = len(scenarios - set(timing.SECONDS))
+    seconds = [timing.SECONDS[name] for name in first[unknown:]]
+    assert seconds == sorted(seconds, reverse=True)
+    # What was recorded here counts for more.
+    (tmp_path / "config_tree.json").write_text('{"total": 9999}')
+    assert order()[unknown] == "config_tree"

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 from pathlib import Path
 
@@ -34,6 +36,15 @@ def test_links_lead_to_something(page):
     assert wrong == []
 
 
+def test_the_website_has_every_page():
+    """A page that no table of contents lists fails bin/docs, which takes minutes to say so."""
+    lists = re.findall(r"```\{toctree\}\n(.*?)```", (TOP / "docs/docsite/index.md").read_text(), re.S)
+    listed = {line for text in lists for line in text.split() if "*" not in line}
+    pages = {str(page.relative_to(TOP).with_suffix("")) for page in (TOP / "docs").glob("*.md")}
+    print(f"{len(pages)} pages")
+    assert pages - listed == set()
+
+
 def test_every_decision_is_listed_and_has_its_parts():
     folder = TOP / "docs" / "decisions"
     listed = set(re.findall(r"^\| \[[^\]]+\]\(([^)]+)\)", (folder / "README.md").read_text(), re.M))
@@ -60,12 +71,32 @@ def test_version_added_is_a_version_that_has_been_or_will_be_released():
     released = set(yaml.safe_load((TOP / "changelogs" / "changelog.yaml").read_text())["releases"])
     versions = released | {yaml.safe_load((TOP / "galaxy.yml").read_text())["version"]}
     documented = [TOP / "playbooks" / "site.meta.yml", *TOP.glob("roles/*/meta/argument_specs.yml")]
-    documented += [
-        path for kind in ("filter", "test", "lookup", "modules") for path in TOP.glob(f"plugins/{kind}/*.py")
-    ]
+    documented += [path for kind in ("lookup", "modules") for path in TOP.glob(f"plugins/{kind}/*.py")]
+    documented += [path for kind in ("filter", "test") for path in TOP.glob(f"plugins/{kind}/*.yml")]
     found = {
         path.relative_to(TOP): re.findall(r"^ *version_added: (.+)$", path.read_text(), re.M) for path in documented
     }
     print(f"{len(found)} files, versions {sorted(versions)}")
     assert [str(path) for path, added in found.items() if not added] == []
     assert [f"{path}: {version}" for path, added in found.items() for version in added if version not in versions] == []
+
+
+@pytest.mark.parametrize(("kind", "plugins"), [("filter", "FilterModule"), ("test", "TestModule")])
+def test_the_documentation_of_a_filter_has_its_parameters(kind, plugins):
+    """Filters of one subject are in one file, and the documentation of each is beside it by its own name."""
+    folder, found = TOP / "plugins" / kind, {}
+    for path in folder.glob("*.py"):
+        module = importlib.import_module(f"ansible_collections.magicbroccoli.xmpp.plugins.{kind}.{path.stem}")
+        found |= getattr(getattr(module, plugins)(), f"{kind}s")()
+    print(f"{len(found)} in {len(list(folder.glob('*.py')))} files: {', '.join(found)}")
+    assert {path.stem for path in folder.glob("*.yml")} == set(found)
+    for name, function in found.items():
+        documented = yaml.safe_load((folder / f"{name}.yml").read_text())["DOCUMENTATION"]
+        _input, *parameters = inspect.signature(function).parameters.values()
+        options = {key: option for key, option in documented["options"].items() if key != "_input"}
+        assert documented["name"] == name
+        assert list(options) == [parameter.name for parameter in parameters], name
+        required = [parameter.name for parameter in parameters if parameter.default is parameter.empty]
+        assert [key for key, option in options.items() if option.get("required")] == required, name
+        positional = [word.strip() for word in documented.get("positional", "").split(",") if word.strip()]
+        assert positional == list(options)[: len(positional)], name

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.plan import KEYS
 
 TOP = Path(__file__).resolve().parents[3]
 ROLES = sorted(path.name for path in (TOP / "roles").iterdir())
@@ -81,7 +82,9 @@ def test_the_spec_has_exactly_the_defaults_and_what_is_required(role):
 def test_the_model_has_exactly_the_defaults_of_the_role_xmpp_and_what_is_required():
     required = {name for name, option in model().items() if option.get("required")}
     assert required == {"xmpp_domain", "xmpp_admins"}
-    assert set(model()) - required == set(defaults("xmpp"))
+    assert set(model()) == set(defaults("xmpp"))
+    # The site requires them; a role on a host without XMPP does not.
+    assert {name for name, value in defaults("xmpp").items() if value is None} == required
 
 
 @pytest.mark.parametrize("role", [role for role in ROLES if role != "xmpp"])
@@ -96,7 +99,8 @@ def test_the_model_is_read_in_defaults_only(role):
     hits = [
         f"{path.relative_to(TOP)}: {hit}"
         for path in files(role, "tasks", "templates", "handlers", "vars")
-        for hit in re.findall(r"\bxmpp_[a-z_]+", code(path))
+        # The package of the programs on a host is called xmpp_host there.
+        for hit in re.findall(r"\bxmpp_(?!host\b)[a-z_]+", code(path))
     ]
     assert hits == []
 
@@ -183,15 +187,97 @@ def test_packages_are_asked_for_once_and_do_not_start(role):
 
 def test_the_site_has_every_role_and_their_packages():
     (play,) = load(SITE)
-    roles = [name.removeprefix("magicbroccoli.xmpp.") for name in play["roles"]]
+    roles = play["vars"]["__site_roles"]
     assert sorted(roles) == [role for role in ROLES if role != "xmpp"]
+    imports = [task["ansible.builtin.import_role"]["name"] for task in play["tasks"]]
+    assert imports == [f"magicbroccoli.xmpp.{role}" for role in roles]
+    for role, task in zip(roles, play["tasks"], strict=True):
+        assert task["vars"] == {f"__{role}_due": f"{{{{ '{role}' in __site_due }}}}"}
     tasks_before = play["pre_tasks"]
     checks = [task["magicbroccoli.xmpp.check_inventory"] for task in tasks_before if "check_inventory" in str(task)]
-    assert [check["roles"] for check in checks] == [roles, roles]
+    assert [check["roles"] for check in checks] == ["{{ __site_roles }}"] * 2
     (packages,) = [
         task["vars"]["__site_packages"] for task in tasks_before if "__site_packages" in task.get("vars", {})
     ]
     assert re.findall(r"\w+_packages", packages) == [f"{role}_packages" for role in roles]
+
+
+# What the site runs although nothing is to change, each for its reason.
+RUNS_ALWAYS = {
+    "Check the inventory": "a wrong one must be named before the host is asked",
+    "Gather facts and check the Debian release": "the one call that asks the host",
+    "Compare all roles with the host": "the one call that compares",
+    "Apply pending handlers": "none is pending, which costs nothing",
+    "Show what is left to do": "what only the operator can do",
+}
+
+
+def test_a_run_without_change_is_two_calls_to_the_host():
+    """Each further task that runs is time that every operator waits for every day."""
+    (play,) = load(SITE)
+    always = [
+        task["name"]
+        for task in play["pre_tasks"] + play["post_tasks"]
+        if not re.search(
+            r"__site_due \| length > 0|__site_plan.changes \| length > 0|in __site_due|^ansible_check_mode$|^'xmpp-status.timer' not in|__site_survey|site_plan_only \| default\(false\)$|site_restore \| default\(false\)$",
+            str(task.get("when", "")),
+        )
+        # A loop over nothing.
+        and task.get("loop") != "{{ __site_plan.preflights }}"
+    ]
+    print(f"always: {always}")
+    assert set(always) == set(RUNS_ALWAYS)
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "xmpp"])
+def test_a_role_ends_at_once_when_the_plan_has_nothing_for_it(role):
+    first, *others = load(TOP / "roles" / role / "tasks" / "main.yml")
+    assert first == {
+        "name": "End the role when the site's plan has nothing for it",
+        "ansible.builtin.meta": "end_role",
+        "when": f"not __{role}_due | default(true)",
+        "tags": "always",
+    }
+    # What must hold before anything changes; in the site, for all roles before the first of them.
+    if (TOP / "roles" / role / "tasks" / "preflight.yml").exists():
+        assert others[0] == {
+            "name": "Check what must hold before anything changes",
+            "ansible.builtin.include_tasks": "preflight.yml",
+            "when": f"__{role}_due is not defined",
+            "tags": "always",
+        }
+
+
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "xmpp"])
+def test_a_role_s_plan_has_what_its_tasks_bring(role):
+    """What a task installs, creates, starts or stops and the plan lacks would not come back by a run of the site."""
+    plan = load(TOP / "roles" / role / "vars" / "main.yml")[f"__{role}_plan"]
+    assert set(plan) <= set(KEYS)
+    assert plan["packages"] == f"{{{{ {role}_packages }}}}"
+    for path in files(role, "tasks"):
+        for task in tasks(path):
+            # Files in sysusers.d make groups.
+            assert "ansible.builtin.group" not in task, path
+            if units := task.get("magicbroccoli.xmpp.units"):
+                names = {"started": "units", "stopped": "units_off"}
+                assert units == {key: f"{{{{ __{role}_plan.{names[key]} }}}}" for key in units}
+                assert {names[key] for key in units} <= set(plan)
+            # Other ways to start a service would be in no plan. Handlers restart what runs; config_tree reloads systemd.
+            assert "ansible.builtin.systemd_service" not in task or path.stem == "run", path
+    main = [
+        task for name in ("main", "serve", "program") for task in tasks(TOP / "roles" / role / "tasks" / f"{name}.yml")
+    ]
+    trees = [tree for task in main if (tree := task.get("magicbroccoli.xmpp.config_tree"))]
+    assert any(tree["files"][3:-3] in plan["files"] for tree in trees), trees
+    # Check mode validates what the plan has.
+    assert {tree["validate_tree"] for tree in trees if "validate_tree" in tree} == (
+        {f"{{{{ __{role}_plan.validate_tree }}}}"} if "validate_tree" in plan else set()
+    )
+    assert {key for key in ("units", "units_off") if key in plan} == {
+        {"started": "units", "stopped": "units_off"}[key]
+        for task in main
+        for key in task.get("magicbroccoli.xmpp.units", {})
+    }
 
 
 def test_every_public_option_is_described():
@@ -270,7 +356,9 @@ def test_what_a_diff_conceals_no_message_shows():
 
 
 HOST = TOP / "plugins" / "module_utils" / "host"
-GROUND = {path.stem for path in HOST.glob("*.py")} - {"__init__"}
+# A folder without a program is of the ground floor, too.
+ROOMS = {path.parent.name for path in HOST.glob("*/main.py")}
+GROUND = ({path.stem for path in HOST.glob("*.py")} | {path.parent.name for path in HOST.glob("*/__init__.py")}) - ROOMS
 
 
 def imports_of(path: Path) -> set[tuple[str, ...]]:
@@ -310,7 +398,7 @@ def test_the_package_on_the_host_imports_one_way():
     wrong = []
     for place, targets in arrows.items():
         for target in targets:
-            room = target[0] if len(target) > 1 or target[0] not in GROUND else None
+            room = target[0] if target and target[0] not in GROUND else None
             if room and (len(place) == 1 or place[0] != room):
                 wrong.append(f"{'/'.join(place)} imports {'/'.join(target)}")
     for path in HOST.rglob("*.py"):
@@ -337,6 +425,7 @@ ONE_HOME = {
     ),
     "asks for STARTTLS": (r"urn:ietf:params:xml:ns:xmpp-tls", "host/tls.py", set()),
     "speaks to Prosody's shell": (r"repl-input", "host/prosody.py", set()),
+    "reads what dig prints": (r'\["dig"|->>HEADER<<-', "dig.py", set()),
 }
 
 
@@ -347,3 +436,41 @@ def test_each_helper_has_one_home(act):
     found = {str(path.relative_to(tree)) for path in tree.rglob("*.py") if re.search(pattern, path.read_text())}
     print(f"{act}: {', '.join(sorted(found))}")
     assert home in found and found - {home} <= excused
+    # A program in a role's templates imports it from there.
+    if act != "runs programs":
+        paths = [path for role in ROLES for path in files(role, "templates")]
+        programs = [path for path in paths if re.match(rb"#!.*python", path.read_bytes()[:80])]
+        assert [str(path.relative_to(TOP)) for path in programs if re.search(pattern, path.read_text())] == []
+
+
+def numbers_in(path: Path) -> set[int]:
+    """The numbers that a file has as values: in Python those of the code, elsewhere all but those in comments."""
+    text = path.read_text()
+    if path.suffix == ".py" or re.match(r"#!.*python", text):
+        values = [node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
+        ranges = [value for value in values if isinstance(value, str) and re.fullmatch(r"\d+(-\d+)?", value)]
+        return {value for value in values if type(value) is int} | {
+            int(end) for one in ranges for end in one.split("-")
+        }
+    return {int(number) for number in re.findall(r"(?<![\w.-])\d{4,5}(?![\w.])", code(path))}
+
+
+def test_there_is_one_table_of_ports():
+    """A daemon, the firewall, the DNS and the self-test take a port from the same place."""
+    table = TOP / "plugins" / "plugin_utils" / "services.py"
+    # The last one is the greatest number of 16 bits, too.
+    ports = {number for number in numbers_in(table) if 1023 < number < 65535}
+    paths = [path for role in ROLES for path in files(role, "tasks", "templates", "handlers", "vars", "defaults")]
+    paths += [path for path in (TOP / "plugins").rglob("*.py") if path != table]
+    paths += (TOP / "playbooks").glob("*.yml")
+    print(f"{len(paths)} files without {', '.join(map(str, sorted(ports)))}")
+    assert {5222, 5223, 5269, 5270, 5280, 5349, 3478, 49152} <= ports
+    assert {str(path.relative_to(TOP)): sorted(found) for path in paths if (found := numbers_in(path) & ports)} == {}
+
+
+def test_host_meta_is_written_in_one_place():
+    paths = [path for folder in ("plugins", "roles", "playbooks") for path in (TOP / folder).rglob("*")]
+    texts = {path for path in paths if path.suffix in (".py", ".j2", ".yml") and "urn:xmpp:alt-" in path.read_text()}
+    # The self-test reads it.
+    texts -= {TOP / "plugins/module_utils/host/status/probes/web.py"}
+    assert texts == {TOP / "plugins" / "plugin_utils" / "website.py"}

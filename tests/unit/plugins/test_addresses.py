@@ -11,6 +11,7 @@ import re
 import pytest
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import addresses
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks, dns, names
+from variables import FORMATS
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ UNPREPARED = [
 def test_every_variable_with_accounts_says_how_xmpp_knows_it(variable, value, name):
     expected = f"XMPP knows this account as {addresses.nodeprep(name)!r}: "
     with pytest.raises(ValueError, match=re.escape(expected)):
-        checks.FORMATS[variable](value(f"{name}@example.org"))
+        FORMATS[variable](value(f"{name}@example.org"))
 
 
 def test_names_that_look_alike_are_told_apart():
@@ -162,9 +163,9 @@ def test_wrong_domains(domain, message):
     assert str(error.value).startswith(repr(domain))
     assert "; write letters" in str(error.value)
     for check, value in (
-        (checks.FORMATS["xmpp_extra_domains"], [{"domain": domain}]),
-        (checks.FORMATS["xmpp_components"], {"muc": domain}),
-        (checks.FORMATS["xmpp_admins"], [f"juliet@{domain}"]),
+        (FORMATS["xmpp_extra_domains"], [{"domain": domain}]),
+        (FORMATS["xmpp_components"], {"muc": domain}),
+        (FORMATS["xmpp_admins"], [f"juliet@{domain}"]),
         (names.dns_name, domain),
         (names.jid, domain),
     ):
@@ -218,7 +219,7 @@ def test_the_model_has_one_form_whichever_is_written():
 )
 def test_two_forms_are_one_name(variable, value, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        checks.FORMATS[variable](value)
+        FORMATS[variable](value)
 
 
 @pytest.mark.parametrize(
@@ -228,20 +229,18 @@ def test_names_that_xmpp_does_not_know_are_written_as_dns_has_them(variable):
     def value(name):
         return [name] if variable in ("bind_nameservers", "status_zones") else name
 
-    assert checks.FORMATS[variable](value("mail.xn--bcher-kva.test"))
+    assert FORMATS[variable](value("mail.xn--bcher-kva.test"))
     # IDNA2008 has it, and it is nobody's business here.
-    assert checks.FORMATS[variable](value("mail.xn--strae-oqa.test"))
+    assert FORMATS[variable](value("mail.xn--strae-oqa.test"))
     with pytest.raises(ValueError, match="this name needs A-labels .*: write 'mail.xn--bcher-kva.test'"):
-        checks.FORMATS[variable](value("mail.bücher.test"))
+        FORMATS[variable](value("mail.bücher.test"))
 
 
 def test_a_role_that_takes_domains_as_they_are_says_so():
     with pytest.raises(
         ValueError, match="'upload.bücher.test' is written with U-labels, .* write 'upload.xn--bcher-kva.test'"
     ):
-        checks.FORMATS["nginx_domains"](
-            [{"domain": "xn--bcher-kva.test", "components": {"upload": "upload.bücher.test"}}]
-        )
+        FORMATS["nginx_domains"]([{"domain": "xn--bcher-kva.test", "components": {"upload": "upload.bücher.test"}}])
 
 
 def test_uris():

@@ -28,7 +28,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.backup imp
     staging,
 )
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.backup.state import State
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
+from variables import FORMATS
 
 SFTP = "sftp:keeper@backup.test:/srv/backup"
 
@@ -551,7 +551,7 @@ def test_one_repository_does_not_keep_others_from_theirs():
     ],
 )
 def test_repositories(value):
-    assert checks.FORMATS["backup_repositories"]([value]) == [value]
+    assert FORMATS["backup_repositories"]([value]) == [value]
 
 
 @pytest.mark.parametrize(
@@ -582,8 +582,8 @@ def test_repositories(value):
         ("backup_paths_extra", ["var/lib/x"], "is not the path of a file"),
         ("backup_exclude_extra", ["a\nb"], "it has a control character, or begins as an option"),
         ("backup_time", "7:30", "is not a time"),
-        ("backup_keep", {"daily": 0}, "daily: 0 is not a count"),
-        ("backup_check_parts", 0, "0 is not a count"),
+        ("backup_keep", {"daily": 0}, "daily: 0 is too small; write days from 1 to 3650"),
+        ("backup_check_parts", 0, "0 is too small; write checks from 1 to 256"),
         ("backup_services", ["prosody"], "write its full name"),
         ("backup_postgresql", ["x'; --"], "is not the name of a database"),
         ("backup_host", "host", "it has one label only"),
@@ -591,5 +591,5 @@ def test_repositories(value):
 )
 def test_wrong_values(name, value, message):
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
-        checks.FORMATS[name](value)
+        FORMATS[name](value)
     assert "hunter2" not in str(caught.value)

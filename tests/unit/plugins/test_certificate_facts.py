@@ -94,6 +94,7 @@ def test_everything_it_says(tmp_path, key, other):
         "key_family": "ECDSA",
         "key_bits": 256,
         "accounts": [],
+        "root": blocks[-1] and "".join(blocks[-1].split("-----")[2].split()),
         "chain_digest": hashlib.sha256(b"".join(map(ssl.PEM_cert_to_DER_cert, blocks))).hexdigest(),
         "not_before": "2025-01-01T00:00:00Z",
         "not_after": "2025-04-01T12:30:05Z",

@@ -31,6 +31,7 @@ FILES = {
               xmpp_policy: {description: TLS., type: str, choices: [strict, modern], default: strict}
               xmpp_components:
                 {description: Components., type: dict, options: {muc: {type: str}, upload: {type: str}}}
+              xmpp_other_variables: {description: Others., type: list, elements: str}
               xmpp_password: {description: A secret., type: str, choices: [right], no_log: true}
         """,
     "two.meta.yml": "argument_specs: {a: {}, b: {}}",
@@ -40,6 +41,16 @@ FILES = {
         xmpp_addresses: "{{ [ansible_facts['default_ipv4']['address']] }}"
         xmpp_private_addresses: false
         xmpp_components: {muc: "muc.{{ xmpp_domain }}"}
+        """,
+    "roles/base/meta/checks.yml": """
+        formats:
+          xmpp_domain: xmpp_domain
+          xmpp_admins: {some: bare_jid}
+          xmpp_hostname: host_name
+          xmpp_addresses: {some: ip_address}
+          xmpp_components: components
+        rules:
+          xmpp_addresses: [public_addresses, xmpp_private_addresses]
         """,
     "roles/dns/meta/main.yml": "dependencies: [{role: tests.fake.base}]",
     "roles/dns/defaults/main.yml": """
@@ -63,6 +74,7 @@ FILES = {
         argument_specs: {main: {options: {updates_windows: {type: list}, updates_mail: {type: str},
           updates_token: {type: str, required: true, no_log: true, description: The token C(T).}}}}
         """,
+    "roles/updates/meta/checks.yml": "formats: {updates_windows: update_windows}",
     "roles/dead/defaults/main.yml": 'dead_value: "{{ dead_nowhere }}"',
     "roles/dead/meta/argument_specs.yml": "argument_specs: {main: {options: {dead_value: {type: str}}}}",
     "roles/keys/meta/argument_specs.yml": """
@@ -70,6 +82,17 @@ FILES = {
           key: {type: int, no_log: true}}}, bind_transfer_secret: {type: str, no_log: true},
           bind_transfer_keys: {type: dict, no_log: true}, bind_transfer_key_name: {type: str},
           bind_secondaries: {type: list, elements: raw}, bind_secondary_of: {type: list, elements: raw}}}}
+        """,
+    "roles/keys/meta/checks.yml": """
+        formats:
+          bind_transfer_secret: tsig_secret
+          bind_transfer_keys: tsig_keys
+          bind_transfer_key_name: key_name
+          bind_secondaries: secondaries
+          bind_secondary_of: primaries
+        rules:
+          bind_secondaries: [secondaries_have_keys, bind_transfer_keys, bind_transfer_secret, bind_transfer_key_name]
+          bind_secondary_of: [primaries_have_keys, bind_transfer_keys, bind_transfer_secret, bind_transfer_key_name]
         """,
     "roles/keys/defaults/main.yml": """
         {bind_transfer_secret: "", bind_transfer_keys: {}, bind_transfer_key_name: transfer, bind_secondaries: [],
@@ -94,9 +117,9 @@ CASES = {
         [
             "xmpp_domain: is not set. The domain of the accounts, as in user@example.org; write for example 'example.org'",
             "xmpp_admins: is not set. Who administers it; write for example ['juliet@example.org']",
+            "updates_token: is not set. The token T; write for example 'text'",
             "xmpp_hostname: 'empty' is not a full host name: it has one label only; write letters, digits and hyphens "
             "between dots, for example 'rosewood.example.org' (RFC 1123)",
-            "updates_token: is not set. The token T; write for example 'text'",
         ],
     ),
     "quote": (
@@ -122,7 +145,23 @@ CASES = {
         [
             "xmpp_hostnam: is not a variable of the site model; did you mean 'xmpp_hostname'?",
             "xmpp_zzz: is not a variable of the site model; write one of xmpp_addresses, xmpp_admins, xmpp_components, "
-            "xmpp_domain, xmpp_hostname, xmpp_password, xmpp_policy, xmpp_private_addresses",
+            "xmpp_domain, xmpp_hostname, xmpp_other_variables, xmpp_password, xmpp_policy, xmpp_private_addresses",
+        ],
+    ),
+    "misspelt_of_roles": (
+        {
+            **GOOD,
+            "update_windows": ["02:00-05:00"],
+            "prosody_firwall_rules": "",
+            "nginx_version": "1.26",
+            "backup_hots": "x",
+            "xmpp_other_variables": ["backup_hots"],
+        },
+        [
+            "prosody_firwall_rules: is not a variable of this collection; did you mean 'prosody_firewall_rules'? If it is meant "
+            "for something else, write xmpp_other_variables: [prosody_firwall_rules]",
+            "update_windows: is not a variable of this collection; did you mean 'updates_windows'? If it is meant for something "
+            "else, write xmpp_other_variables: [update_windows]",
         ],
     ),
     "types": (
@@ -136,7 +175,7 @@ CASES = {
     "derived": (
         {**GOOD, "dns_records": [{"name": "@", "type": "MX", "data": "10 mail"}]},
         [
-            "dns_zones: @ MX: its target mail.example.org. has no address in the zone; add an A or AAAA record for it, or "
+            "dns_records: @ MX: its target mail.example.org. has no address in the zone; add an A or AAAA record for it, or "
             "name another host"
         ],
     ),
@@ -187,11 +226,13 @@ CASES = {
             "Base64, as `openssl rand -base64 32` prints them, and keep them in a vault"
         ],
     ),
+    # Of the inventory's own, too.
+    "facts_in_templates": ({**GOOD, "dns_days": "{{ ansible_facts['days'] }}"}, []),
     "facts_missing": ({key: value for key, value in GOOD.items() if key != "xmpp_addresses"}, []),
     "facts_there": (
         {
             **{key: value for key, value in GOOD.items() if key != "xmpp_addresses"},
-            "ansible_facts": {"module_setup": True, "default_ipv4": {"address": "127.0.0.1"}},
+            "ansible_facts": {"host_state": {}, "default_ipv4": {"address": "127.0.0.1"}},
         },
         [
             "xmpp_addresses: '127.0.0.1' is the loopback, so that no other machine can reach it; write the host's public "
@@ -211,7 +252,7 @@ CASES |= {
     "private_facts": (
         {
             **{key: value for key, value in GOOD.items() if key != "xmpp_addresses"},
-            "ansible_facts": {"module_setup": True, "default_ipv4": {"address": "10.0.0.5"}},
+            "ansible_facts": {"host_state": {}, "default_ipv4": {"address": "10.0.0.5"}},
         },
         [PRIVATE],
     ),
@@ -276,6 +317,9 @@ def run(tmp_path_factory):
                             }
                             for name, known in facts.items()
                         ),
+                        # Results and facts may have any name.
+                        {"ansible.builtin.set_fact": {"backup_hosts": "x"}},
+                        {"ansible.builtin.debug": {"msg": "x"}, "register": "updates_window"},
                         {task: {"model": "site.meta.yml", "roles": ROLES}, "register": "result", "ignore_errors": True},
                         *write,
                     ],
@@ -349,6 +393,7 @@ def test_errors(run, name):
         ("good", []),
         ("quote", ["dns_zones", "xmpp_components"]),
         ("address", ["dns_zones"]),
+        ("facts_in_templates", ["dns_days"]),
         ("facts_missing", ["dns_zones", "xmpp_addresses"]),
         ("facts_there", ["dns_zones"]),
         ("private", ["dns_zones"]),

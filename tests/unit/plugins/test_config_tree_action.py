@@ -19,7 +19,7 @@ import yaml
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 from ansible.parsing.vault import VaultLib, VaultSecret
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree import pack
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_texts import pack
 from ansible_collections.magicbroccoli.xmpp.plugins.modules import config_tree
 
 COLLECTIONS = Path(config_tree.__file__).parents[5]

@@ -23,12 +23,15 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree imp
     ConfigTree,
     ConfigTreeError,
     NotRestored,
+)
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_texts import (
     conceal,
     find_serial,
     locate,
     next_serial,
     pack,
     redact,
+    to_bytes,
     unpack,
     with_serial,
 )
@@ -110,7 +113,7 @@ def test_the_payload_comes_back_as_it_was_sent():
     payload = {"files": [{"path": "/etc/ä", "content": b"\xff\x00\xfe".decode("utf-8", "surrogateescape")}]}
     assert unpack(pack(payload)) == payload
     assert pack(payload).isascii()
-    assert config_tree.to_bytes(unpack(pack(payload))["files"][0]["content"]) == b"\xff\x00\xfe"
+    assert to_bytes(unpack(pack(payload))["files"][0]["content"]) == b"\xff\x00\xfe"
 
 
 # -- serial numbers -------------------------------------------------------------------------------------------------
@@ -289,6 +292,47 @@ def test_an_owner_alone_is_a_change(place, state, attributes):
     st = os.lstat(place.root / "a")
     assert (st.st_uid, st.st_gid) == ("owner" in attributes, "group" in attributes)
     assert place.apply(changed)["changed"] is False
+
+
+def test_a_directory_of_its_own(place):
+    """What has left the set leaves the directory, with all that is in it; what is beside the directory stays."""
+    files = [
+        place.other("own", "directory", exclusive=True),
+        place.file("own/kept", "kept\n"),
+        place.other("own/never", "absent"),
+        place.file("own/room/kept", "kept\n"),
+    ]
+    assert place.apply(files)["changed"] and not place.apply(files)["changed"]
+    place.root.joinpath("beside").write_text("theirs\n")
+    for name in ("own/left.py", "own/room/left.py", "own/never", "own/gone/left.py"):
+        place.root.joinpath(name).parent.mkdir(exist_ok=True)
+        place.root.joinpath(name).write_text("old\n")
+    place.root.joinpath("own/link").symlink_to(place.root / "beside")
+    before = sorted(str(path) for path in place.root.rglob("*"))
+    wanted = [place.path(name) for name in ("own/gone", "own/left.py", "own/link", "own/never", "own/room/left.py")]
+    looked = place.apply(files, check=True, diff=True)
+    assert looked["paths"] == wanted and sorted(str(path) for path in place.root.rglob("*")) == before
+    shown = {part["before_header"]: part["after"] for part in looked["diff"]}
+    assert shown == dict.fromkeys(wanted, "state: absent\n")
+    with place.tree(check=True) as tree:
+        assert tree.compare({"role": {"files": files}}) == ({"role": wanted}, [])
+    assert place.apply(files)["paths"] == wanted
+    left = sorted(str(path.relative_to(place.root)) for path in place.root.rglob("*"))
+    assert left == ["beside", "own", "own/kept", "own/room", "own/room/kept"]
+    assert not place.apply(files)["changed"]
+
+
+def test_a_refused_run_brings_back_what_a_directory_of_its_own_lost(place):
+    files = [place.other("own", "directory", exclusive=True), place.file("own/kept", "new\n")]
+    place.root.joinpath("own").mkdir()
+    for name in ("kept", "left"):
+        place.root.joinpath("own", name).write_text("old\n")
+    with pytest.raises(ConfigTreeError):
+        place.apply(files, validate_live=["false"])
+    assert {path.name: path.read_text() for path in place.root.joinpath("own").iterdir()} == {
+        "kept": "old\n",
+        "left": "old\n",
+    }
 
 
 def test_a_second_run_changes_nothing(place):
@@ -1044,3 +1088,56 @@ def test_a_validator_that_quotes_a_value(place):
     with pytest.raises(ConfigTreeError) as raised:
         place.apply([entry])
     assert SECRET not in str(raised.value) and "token = " in str(raised.value)
+
+
+def test_trees_are_compared_without_a_change(place):
+    """What the site's plan asks: the paths of each tree that a run would change, and nothing else."""
+    place.apply([place.file("same", "1"), place.file("other", "1"), place.file("open", "1")])
+    os.chmod(place.path("open"), 0o666)
+    before = place.snapshot()
+    files = {
+        "one": [place.file("same", "1")],
+        "two": [place.file("new", "1"), place.file("open", "1"), place.file("other", "2"), place.file("same", "1")],
+        "none": [],
+    }
+    with place.tree(check=True) as tree:
+        found, diffs = tree.compare({name: {"files": entries} for name, entries in files.items()})
+    assert diffs == []
+    assert {name: place.names(paths) for name, paths in found.items()} == {
+        "one": [],
+        "two": ["new", "open", "other"],
+        "none": [],
+    }
+    assert place.snapshot() == before
+
+
+def test_trees_are_validated_and_shown_without_a_change(place):
+    place.apply([place.file("a", "old")])
+    before = place.snapshot()
+    trees = {
+        "one": {"files": [place.file("a", "new", secret=True)]},
+        "two": {"files": [place.file("b", "wrong", validate=["sh", "-c", "echo $0: line 3: wrong; exit 1", "%s"])]},
+    }
+    with place.tree(check=True, diff=True) as tree:
+        found, diffs = tree.compare(trees)
+        print(found, diffs)
+        assert [(part["before"], part["after"]) for part in diffs] == [
+            ("[secret]\n", "[secret: new content]\n"),
+            ("", "wrong"),
+        ]
+    with place.tree(check=True) as tree, pytest.raises(ConfigTreeError, match="is not valid"):
+        tree.compare(trees, validate=True)
+    assert place.snapshot() == before
+
+
+def test_what_a_killed_run_left_is_a_reason_to_run_every_tree(place):
+    files = [place.file("a", "1")]
+    place.apply(files)
+    (place.state / "unreported").write_text(json.dumps([place.path("a")]))
+    trees = {"one": {"files": files}, "two": {"files": [place.file("b", "1")]}}
+    with place.tree(check=True) as tree:
+        assert tree.compare(trees)[0]["one"] == [place.path("a")]
+    journal = place.state / "journal"
+    journal.write_text(json.dumps({"done": False, "steps": []}))
+    with place.tree(check=True) as tree:
+        assert tree.compare(trees) == ({"one": [str(journal)], "two": [str(journal)]}, [])

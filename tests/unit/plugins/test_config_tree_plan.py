@@ -125,7 +125,7 @@ def test_paths_that_are_none(path, problem):
     assert str(e.value) == f"files[{path!r}]: {problem}"
 
 
-WORDS = "owner, group, mode, state, target, content, validate, secret, conceals, serial"
+WORDS = "owner, group, mode, state, target, content, validate, secret, conceals, serial, exclusive"
 STATES = "write one of file, absent, directory, link"
 ACCOUNT = "is not a name or number of an account; write one, such as 'root'"
 TOKEN = "is not a token; write one that the text has once, as '@SERIAL@'"
@@ -166,6 +166,8 @@ PLACEHOLDER = "which stands for what it has to check; add it"
         ({"content": "", "serial": 12}, f"serial: 12 {TOKEN}"),
         ({"state": "directory", "content": ""}, "content has no meaning for state 'directory'; remove it"),
         ({"state": "directory", "secret": True}, "secret has no meaning for state 'directory'; remove it"),
+        ({"state": "directory", "exclusive": "yes"}, "exclusive: 'yes' is not a boolean; write true or false"),
+        ({"content": "", "exclusive": True}, "exclusive has no meaning for state 'file'; remove it"),
         ({"state": "link", "mode": "0644"}, "mode has no meaning for state 'link'; remove it"),
         ({"state": "link"}, "target: None is not a path; a link needs what it points to"),
         ({"state": "link", "target": ""}, "target: '' is not a path; a link needs what it points to"),

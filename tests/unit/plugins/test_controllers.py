@@ -11,6 +11,9 @@ import sys
 import pytest
 import yaml
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from controllers import pythons
+
 TOP = pathlib.Path(__file__).resolve().parents[3]
 RENDER = """
 import importlib, json, sys
@@ -26,12 +29,13 @@ for name, site in job["sites"].items():
     rules = firewall.firewall_rules(site["services"], ssh_sources=job["networks"])
     made[name] = {
         "domains": domains,
-        "zones": [dns.dns_zone_file(zone, pins={"/c": "0c" * 32}) for zone in zones],
+        "zones": [of("dns_zone").dns_zone_file(zone, pins={"/c": "0c" * 32}) for zone in zones],
         "records": of("dns_records").dns_records(zones),
         "turn_addresses": turn.turn_addresses(site["addresses"], site["addresses"] + job["local"], job["local"]),
-        "nftables": firewall.nftables_rules(rules),
-        "egress": firewall.nftables_egress(firewall.egress_rules(site["services"]), ["prosody", "_apt", "turnserver"]),
-        "blocked": firewall.blocked_sets(job["networks"]),
+        "nftables": firewall.nftables_rules(
+            rules, blocked=job["networks"], egress=firewall.firewall_egress(site["services"]),
+            users=["prosody", "_apt", "turnserver"],
+        ),
         "website": of("website").website_files(domains),
         "munin": of("munin").munin_links(["bind_", "firewall_"], ["eth0"]),
     }
@@ -87,21 +91,6 @@ def render(python):
     return json.loads(done.stdout)
 
 
-def pythons():
-    """The interpreters of this machine that ansible-core 2.19 and newer run on: 3.11 to 3.14."""
-    places = [
-        *pathlib.Path.home().glob(".pyenv/versions/*/bin"),
-        pathlib.Path("/usr/bin"),
-        pathlib.Path("/usr/local/bin"),
-    ]
-    found = {}
-    for number in (11, 12, 13, 14):
-        for place in places:
-            if (path := place / f"python3.{number}").exists():
-                found.setdefault(f"3.{number}", str(path))
-    return found
-
-
 @pytest.mark.parametrize("python", pythons().values(), ids=pythons())
 def test_every_python_writes_the_same(python):
     mine, others = render(sys.executable), render(python)
@@ -114,7 +103,7 @@ def test_addresses_have_one_form():
     """Whichever Python this is: 3.11 and 3.13 disagree about these."""
     made = render(sys.executable)
     assert "::ffff:0:0-::ffff:ffff:ffff" in made["turn_ranges"]
-    assert "::ffff:0:0/96" in made["large"]["blocked"]["v6"]
+    assert "::ffff:0:0/96" in made["large"]["nftables"]["blocked"]["v6"]
     assert any("64:ff9b::c000:207" in zone for zone in made["large"]["zones"])
     texts = [text for text in json.dumps(made).split('"') if "::ffff:" in text]
     assert texts and not [text for text in texts if "." in text.rpartition("::ffff:")[2].split()[0]]

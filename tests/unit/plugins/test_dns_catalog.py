@@ -7,9 +7,9 @@ import re
 
 import dns.zone
 import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_catalog import dns_catalog
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.dns import SERIAL, dns_zone_file
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.dns_catalog import dns_catalog
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.dns_data import SERIAL
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.dns_zone import dns_zone_file
 
 NAME = "catalog.invalid"
 
@@ -47,7 +47,7 @@ def test_an_empty_catalog_is_one():
 @pytest.mark.parametrize(
     ("zones", "name", "message"),
     [
-        (["example.org"], "catalog", "dns_catalog: name: 'catalog' is not a domain name: it has one label only"),
+        (["example.org"], "catalog", "name: 'catalog' is not a domain name: it has one label only"),
         (["example.org"], 'a"; };.invalid', "name: 'a\"; };.invalid' is not a domain name"),
         ([NAME], NAME, "name: 'catalog.invalid' is one of the zones; write a name that nothing else has"),
         ("example.org", NAME, "zones: 'example.org' is not a list of zones"),
@@ -57,5 +57,5 @@ def test_an_empty_catalog_is_one():
     ],
 )
 def test_wrong_values(zones, name, message):
-    with pytest.raises(AnsibleFilterError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         dns_catalog(zones, name)

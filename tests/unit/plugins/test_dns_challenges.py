@@ -6,9 +6,8 @@
 import re
 
 import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_challenges import dns_challenges
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import dns
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import dns, dns_zone
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.acme import dns_challenges
 
 HOST = "rosewood.example.org"
 
@@ -18,7 +17,7 @@ def zones(*names):
 
 
 def delegations(zone):
-    text = dns.dns_zone_file(zone)
+    text = dns_zone.dns_zone_file(zone)
     return [line for line in text.splitlines() if "_acme-challenge" in line]
 
 
@@ -47,7 +46,7 @@ def test_without_names_nothing_changes():
             zones("example.org"),
             ["example.net"],
             HOST,
-            "dns_challenges: names: 'example.net' is in none of the zones example.org, so that its challenge cannot be "
+            "names: 'example.net' is in none of the zones example.org, so that its challenge cannot be "
             "answered here; add its zone, or prove the names by http-01",
         ),
         # A name that only ends alike.
@@ -61,5 +60,5 @@ def test_without_names_nothing_changes():
     ],
 )
 def test_wrong_values(given, names, nameserver, message):
-    with pytest.raises(AnsibleFilterError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         dns_challenges(given, names, nameserver)

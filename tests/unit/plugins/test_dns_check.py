@@ -9,7 +9,7 @@ import sys
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import dns_check
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import dig, dns_check
 from ansible_collections.magicbroccoli.xmpp.plugins.modules import dns_check as module
 
 ZONE = "example.org"
@@ -63,7 +63,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch):
     made = World()
-    monkeypatch.setattr(dns_check, "attempt", made)
+    monkeypatch.setattr(dig, "attempt", made)
     monkeypatch.setattr(dns_check, "has_route", lambda address: True)
     soa = "ns1.example.net. root.example.net. 1 3600 600 86400 60"
     made.put("resolver", ZONE, "SOA", soa, flags="qr rd ra ad")
@@ -266,7 +266,7 @@ def test_a_record_with_a_wrong_signature(world):
 
 
 def test_nobody_answers(monkeypatch):
-    monkeypatch.setattr(dns_check, "attempt", World())
+    monkeypatch.setattr(dig, "attempt", World())
     with pytest.raises(dns_check.DnsError, match="the resolver of /etc/resolv.conf does not answer; name another one"):
         check()
 

@@ -7,9 +7,9 @@ import re
 
 import dns.zone
 import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.magicbroccoli.xmpp.plugins.filter.dns_records import dns_records
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.dns import dns_extra_zones, dns_zone_file, dns_zones
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.dns import dns_extra_zones, dns_zones
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.dns_records import dns_records
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.dns_zone import dns_zone_file
 
 HOST = "rosewood.example.org"
 CERTIFICATE = "/etc/ssl/xmpp/fullchain.pem"
@@ -89,7 +89,7 @@ def test_zones_without_xmpp():
 @pytest.mark.parametrize(
     ("given", "certificates", "message"),
     [
-        (["example.org"], {}, "dns_records: 'example.org' is not a zone"),
+        (["example.org"], {}, "'example.org' is not a zone"),
         ([{"name": "example", "ttl": 1, "records": []}], {}, "name: 'example' is not a domain name"),
         (
             zones(),
@@ -99,7 +99,7 @@ def test_zones_without_xmpp():
     ],
 )
 def test_wrong_values(given, certificates, message):
-    with pytest.raises(AnsibleFilterError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         dns_records(given, certificates)
 
 

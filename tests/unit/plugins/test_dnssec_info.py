@@ -11,7 +11,7 @@ import dns.dnssec
 import dns.rdata
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import dnssec
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import dig, dnssec
 from ansible_collections.magicbroccoli.xmpp.plugins.modules import dnssec_info
 
 ZONE = "oak.test"
@@ -64,12 +64,18 @@ def keys(folder):
 def answer(*records, status="NOERROR", flags="qr rd ra ad", soa="test"):
     lines = [";; Got answer:", f";; ->>HEADER<<- opcode: QUERY, status: {status}, id: 13801"]
     lines += [f";; flags: {flags}; QUERY: 1, ANSWER: {len(records)}, AUTHORITY: 1, ADDITIONAL: 1", ""]
+    lines += [";; QUESTION SECTION:", f";{ZONE}.\t\t\tIN\tDS", ""]
     for record in records:
         # dig breaks the digest.
         lines.append(f"{ZONE}.\t\t60\tIN\tDS\t{record[:-8]} {record[-8:]}")
     if soa and not records:
         lines.append(f"{soa}.\t\t60\tIN\tSOA\tns.{soa}. root.{soa}. 1 3600 600 86400 60")
     return "\n".join(lines) + "\n"
+
+
+def compare(folder, text):
+    """What is said of an answer that dig has printed."""
+    return dnssec.compare(ZONE, keys(folder), dig.read_answers(text).get((ZONE, "DS")))
 
 
 def test_what_bind_has_written(folder):
@@ -116,36 +122,36 @@ def test_tags_and_digests_are_those_of_another_implementation():
     ],
 )
 def test_what_the_parent_says(folder, text, status, reason):
-    told = dnssec.compare(ZONE, keys(folder), text)
+    told = compare(folder, text)
     assert told["status"] == status and told["reason"].startswith(reason), told
     assert told["validated"] == (status != "unknown")
 
 
 def test_strangers_among_the_parents_records_are_named(folder):
-    assert dnssec.compare(ZONE, keys(folder), answer(DS, OTHER))["unmatched"] == [OTHER]
-    assert dnssec.compare(ZONE, keys(folder), answer(DS))["unmatched"] == []
-    assert dnssec.compare(ZONE, keys(folder), answer(DS, flags="qr rd ra"))["validated"] is False
+    assert compare(folder, answer(DS, OTHER))["unmatched"] == [OTHER]
+    assert compare(folder, answer(DS))["unmatched"] == []
+    assert compare(folder, answer(DS, flags="qr rd ra"))["validated"] is False
 
 
 @pytest.mark.parametrize("digest_type", [1, 4])
 def test_other_digests_of_the_same_key_fit(folder, digest_type):
     (first, _second) = keys(folder)
-    assert dnssec.compare(ZONE, keys(folder), answer(dnssec.ds_record(ZONE, first, digest_type)))["status"] == "right"
+    assert compare(folder, answer(dnssec.ds_record(ZONE, first, digest_type)))["status"] == "right"
 
 
 def test_while_the_key_signing_key_is_rolled(folder):
     """The old one still holds the chain; the parent has to learn of the new one."""
     write(folder, KSK, goal="hidden", more=RETIRED)
     write(folder, ZSK, 257, 34098, dnskey="rumoured")
-    told = dnssec.compare(ZONE, keys(folder), answer(DS))
+    told = compare(folder, answer(DS))
     assert (told["status"], told["reason"]) == ("missing", "the parent has no DS record of the key 34098")
     (new,) = dnssec.describe(ZONE, keys(folder))["ds"]
     assert new.startswith("34098 13 2 ")
-    assert dnssec.compare(ZONE, keys(folder), answer(DS, new))["status"] == "right"
-    assert dnssec.compare(ZONE, keys(folder), answer(DS, new))["unmatched"] == []
+    assert compare(folder, answer(DS, new))["status"] == "right"
+    assert compare(folder, answer(DS, new))["unmatched"] == []
     # Once its DNSKEY record has left the zone, the old DS record fits nothing.
     write(folder, KSK, goal="hidden", dnskey="hidden", more=RETIRED)
-    assert dnssec.compare(ZONE, keys(folder), answer(DS))["status"] == "wrong"
+    assert compare(folder, answer(DS))["status"] == "wrong"
 
 
 def test_contents_count_and_not_names(folder):
@@ -190,7 +196,9 @@ def fake_dig(tmp_path, monkeypatch, text):
     (tmp_path / "bin").mkdir()
     (tmp_path / "answer").write_text(text)
     script = tmp_path / "bin" / "dig"
-    script.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {tmp_path}/asked\n/bin/cat {tmp_path}/answer\n')
+    script.write_text(
+        f'#!/bin/sh\n{{ printf "%s\\n" "$@"; /bin/cat; }} > {tmp_path}/asked\n/bin/cat {tmp_path}/answer\n'
+    )
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
 
@@ -200,10 +208,16 @@ def test_the_module(folder, monkeypatch):
     arguments = {"zones": [ZONE], "key_directory": str(folder), "resolver": "198.51.100.53", "timeout": 3}
     code, result = run(arguments)
     assert code == 0 and result["changed"] is False
-    assert result["zones"][ZONE]["parent"]["status"] == "right"
+    parent = result["zones"][ZONE]["parent"]
+    assert (parent["status"], parent["advice"]) == ("right", [])
     asked = (folder / "asked").read_text().split()
     assert asked[:2] == ["-r", "@198.51.100.53"] and asked[-2:] == [f"{ZONE}.", "DS"] and "+time=3" in asked
     assert "PrivateKey" not in json.dumps(result)
+    (folder / "answer").write_text(answer())
+    assert run(arguments)[1]["zones"][ZONE]["parent"]["advice"] == [
+        "Give these DS records to the registrar of the domain:",
+        f"{ZONE}. IN DS {DS}",
+    ]
     code, result = run({**arguments, "parent": False})
     assert code == 0 and "parent" not in result["zones"][ZONE]
 

@@ -6,12 +6,11 @@ import re
 import subprocess
 
 import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.magicbroccoli.xmpp.plugins.filter.firewall_egress import firewall_egress
-from ansible_collections.magicbroccoli.xmpp.plugins.filter.firewall_rules import firewall_rules
-from ansible_collections.magicbroccoli.xmpp.plugins.filter.nftables_egress import nftables_egress
-from ansible_collections.magicbroccoli.xmpp.plugins.filter.nftables_networks import nftables_networks
-from ansible_collections.magicbroccoli.xmpp.plugins.filter.nftables_rules import nftables_rules
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.firewall import (
+    firewall_egress,
+    firewall_rules,
+    nftables_rules,
+)
 
 ALL = ["client", "server", "web", "dns", "proxy", "turn", "turns"]
 
@@ -237,7 +236,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_name_can_break_out(text):
-    with pytest.raises(AnsibleFilterError, match="rule 1: name: .* is not a rule's name; write a letter"):
+    with pytest.raises(ValueError, match="rule 1: name: .* is not a rule's name; write a letter"):
         nftables_rules([rule(name=text)])
 
 
@@ -245,7 +244,7 @@ def test_no_name_can_break_out(text):
 @pytest.mark.parametrize("text", ["443 } accept; tcp dport { 1", "1\n2", "any", "", None, True, 0, -1, 1.5, {}])
 def test_no_value_can_break_out(key, text):
     for value in (text, [text]):
-        with pytest.raises(AnsibleFilterError, match=f"nftables_rules: rule 1: web: {key}: .*; write "):
+        with pytest.raises(ValueError, match=f"rule 1: web: {key}: .*; write "):
             nftables_rules([rule(**{key: value})])
 
 
@@ -288,7 +287,7 @@ def test_no_value_can_break_out(key, text):
     ],
 )
 def test_errors(call, message):
-    with pytest.raises(AnsibleFilterError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         call()
 
 
@@ -297,8 +296,9 @@ def outgoing(**changes):
 
 
 def test_what_goes_out():
-    found = nftables_egress(
-        [
+    found = nftables_rules(
+        [],
+        egress=[
             outgoing(),
             outgoing(
                 name="turn",
@@ -312,8 +312,8 @@ def test_what_goes_out():
             ),
             outgoing(name="absent", users=["nobody_here"]),
         ],
-        ["prosody", "_apt"],
-    )
+        users=["prosody", "_apt"],
+    )["egress"]
     assert found == {
         "counters": [f"counter egress_{name} {{ }}" for name in ("prosody", "turn", "all")],
         "rules": [
@@ -331,7 +331,7 @@ def test_nft_accepts_what_goes_out(services):
     # Users that every machine has: nft looks for them.
     for item in rules:
         item["users"] = [name if name == "mail" else "daemon" for name in item["users"]]
-    found = nftables_egress(rules, ["daemon", "mail"])
+    found = nftables_rules([], egress=rules, users=["daemon", "mail"])["egress"]
     done = nft({"counters": found["counters"], "sets": [], "ssh": [], "rules": [], "output": found["rules"]})
     print(f"{services}: {len(found['rules'])} rules, nft says {done.returncode}")
     assert (done.returncode, done.stderr.decode()) == (0, "")
@@ -359,15 +359,16 @@ def test_nft_accepts_what_goes_out(services):
     ],
 )
 def test_bad_rules_of_what_goes_out(changes, said):
-    with pytest.raises(AnsibleFilterError) as caught:
-        nftables_egress([outgoing(**changes)], ["prosody"])
-    assert str(caught.value).startswith(f"nftables_egress: rule 1: {said}")
+    with pytest.raises(ValueError) as caught:
+        nftables_rules([], egress=[outgoing(**changes)], users=["prosody"])
+    assert str(caught.value).startswith(f"egress: rule 1: {said}")
 
 
 def test_networks_are_joined():
-    assert nftables_networks(["198.51.100.0/25", "198.51.100.128/25", "2001:db8::7"]) == {
+    found = nftables_rules([], blocked=["198.51.100.0/25", "198.51.100.128/25", "2001:db8::7"])["blocked"]
+    assert found == {
         "v4": ["198.51.100.0/24"],
         "v6": ["2001:db8::7/128"],
     }
-    with pytest.raises(AnsibleFilterError, match="nftables_networks: 'x' is not a network"):
-        nftables_networks(["x"])
+    with pytest.raises(ValueError, match="^blocked: 'x' is not a network"):
+        nftables_rules([], blocked=["x"])

@@ -88,19 +88,23 @@ def test_auditing(status, loaded, level, said):
 
 def test_apparmor(tmp_path):
     program = load_program(FOLDER / "apparmor")
-    ours = "# Written by Ansible, role hardening.\nprofile {name} /usr/bin/{name} flags=(complain) {{\n"
-    for name in ("prosody", "nginx"):
-        (tmp_path / f"usr.bin.{name}").write_text(ours.format(name=name))
-    (tmp_path / "usr.bin.man").write_text("profile man /usr/bin/man {\n")
-    (tmp_path / "disable").mkdir()
-    names = program.wanted(str(tmp_path))
+    folder, ours = tmp_path / "apparmor.d", tmp_path / "ours"
+    (folder / "disable").mkdir(parents=True)
+    ours.mkdir()
+    for name in ("man", "nginx", "prosody"):
+        path = folder / f"usr.bin.{name}"
+        path.write_text(f"# Whatever it says.\nprofile {name} /usr/bin/{name} flags=(complain) {{\n")
+        if name != "man":
+            (ours / path.name).symlink_to(path)
+    names = program.wanted(str(ours), str(folder))
     assert names == ["nginx", "prosody"]
     loaded = "man (enforce)\nnginx (enforce)\nprosody (complain)\n"
     assert program.judge("Y\n", loaded, names) == (0, "on, with the profiles nginx (enforce), prosody (complain)")
     assert program.judge("Y\n", "man (enforce)\n", names) == (2, "profiles that are not loaded: nginx, prosody")
     assert program.judge("N\n", "", names) == (2, "off in this kernel")
-    (tmp_path / "disable/usr.bin.prosody").symlink_to(tmp_path / "usr.bin.prosody")
-    assert program.wanted(str(tmp_path)) == ["nginx"]
+    (folder / "disable/usr.bin.prosody").symlink_to(folder / "usr.bin.prosody")
+    assert program.wanted(str(ours), str(folder)) == ["nginx"]
+    assert program.wanted(str(tmp_path / "none"), str(folder)) == []
 
 
 MOUNTS = """22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw

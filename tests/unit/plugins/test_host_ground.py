@@ -72,6 +72,19 @@ def test_a_file_is_replaced_whole(tmp_path):
     assert os.listdir(tmp_path) == ["state"]
 
 
+def test_drafts_that_a_kill_has_left_behind_go_with_the_next_write(tmp_path):
+    path, hour_ago = tmp_path / "state", time.time() - 3601
+    names = {".state.abcd1234": hour_ago, ".state.efgh5678": time.time(), ".state.note": hour_ago, ".other.abcd1234": 0}
+    for name, moment in names.items():
+        (tmp_path / name).write_text("half")
+        os.utime(tmp_path / name, (moment, moment))
+    files.replace(str(path), "new")
+    # Somebody else may be writing the second one at this moment.
+    assert sorted(os.listdir(tmp_path)) == [".other.abcd1234", ".state.efgh5678", ".state.note", "state"]
+    files.sweep(str(path), older=0)
+    assert not (tmp_path / ".state.efgh5678").exists()
+
+
 @pytest.mark.parametrize("broken", ["fsync", "fchmod", "rename"])
 def test_what_cannot_be_written_leaves_the_old_file_and_no_draft(tmp_path, monkeypatch, broken):
     path = tmp_path / "state"

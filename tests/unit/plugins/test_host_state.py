@@ -9,11 +9,8 @@ import sys
 import time
 
 import pytest
-from ansible.errors import AnsibleFilterError
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import host_state as reader
-from ansible_collections.magicbroccoli.xmpp.plugins.test.missing_on import missing_on
-from ansible_collections.magicbroccoli.xmpp.plugins.test.running_on import running_on
-from ansible_collections.magicbroccoli.xmpp.plugins.test.stopped_on import stopped_on
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.host_state import missing_on, running_on, stopped_on
 
 PACKAGES = (
     "installed\tinstall\tok\tdpkg\tamd64\t1.22.22\n"
@@ -143,9 +140,9 @@ def test_unit(root, unit, expected):
     assert reader.host_state(False, str(root), recorded)["units"].get(unit) == expected
 
 
-def test_users_groups_and_modes(root):
+def test_users_and_modes(root):
     found = reader.host_state(True, str(root), recorded)
-    assert (found["users"], found["groups"]) == (["prosody", "root"], ["root", "ssl-cert"])
+    assert found["users"] == ["prosody", "root"]
     assert (found["check_mode"], found["apt"]) == (True, True)
 
 
@@ -216,7 +213,6 @@ def host(check_mode=False, apt=True):
         "check_mode": check_mode,
         "apt": apt,
         "users": [],
-        "groups": [],
         "units": {"up.service": state(True, True), "off.service": state(True, False), "down.timer": state(False, True)},
     }
 
@@ -237,21 +233,19 @@ def test_missing_on(packages, check_mode, apt, expected):
 
 
 @pytest.mark.parametrize(
-    ("units", "check_mode", "enabled_only", "expected"),
+    ("units", "check_mode", "expected"),
     [
-        (["up.service"], False, False, False),
-        (["up.service", "off.service"], False, False, True),
-        (["down.timer"], False, False, True),
-        (["down.timer"], False, True, False),
-        (["off.service"], False, True, True),
-        (["none.service"], False, False, True),
-        (["none.service"], True, False, False),
-        (["none.service", "off.service"], True, False, True),
-        ([], False, False, False),
+        (["up.service"], False, False),
+        (["up.service", "off.service"], False, True),
+        (["down.timer"], False, True),
+        (["none.service"], False, True),
+        (["none.service"], True, False),
+        (["none.service", "off.service"], True, True),
+        ([], False, False),
     ],
 )
-def test_stopped_on(units, check_mode, enabled_only, expected):
-    assert stopped_on(units, host(check_mode), enabled_only=enabled_only) is expected
+def test_stopped_on(units, check_mode, expected):
+    assert stopped_on(units, host(check_mode)) is expected
 
 
 @pytest.mark.parametrize(
@@ -277,19 +271,18 @@ STATE_ERROR = "run magicbroccoli.xmpp.host_facts first and give ansible_facts['h
         (
             missing_on,
             ("nginx", host()),
-            "missing_on: 'nginx' is not a list of packages; write one, for example ['nginx']",
+            "'nginx' is not a list of packages; write one, for example ['nginx']",
         ),
-        (missing_on, ([7], host()), "missing_on: 7 is not a name of one of the packages; write a string, for example"),
-        (missing_on, (["nginx"], None), "missing_on: the host state has no 'packages'; " + STATE_ERROR),
-        (missing_on, (["nginx"], {"packages": {}}), "missing_on: the host state has no 'check_mode'; " + STATE_ERROR),
-        (stopped_on, ({"a": 1}, host()), "stopped_on: {'a': 1} is not a list of units; write one, for example"),
+        (missing_on, ([7], host()), "7 is not a name of one of the packages; write a string, for example"),
+        (missing_on, (["nginx"], None), "the host state has no 'packages'; " + STATE_ERROR),
+        (missing_on, (["nginx"], {"packages": {}}), "the host state has no 'check_mode'; " + STATE_ERROR),
+        (stopped_on, ({"a": 1}, host()), "{'a': 1} is not a list of units; write one, for example"),
         (stopped_on, (["nginx"], host()), "'nginx' is not a full unit name; write it with its type, for example"),
-        (stopped_on, (["up.service"], host(), "yes"), "stopped_on: enabled_only: 'yes' is not a boolean"),
-        (running_on, (["nginx"], host()), "running_on: 'nginx' is not a full unit name; write it with its type, for"),
-        (stopped_on, (["up.service"], {}), "stopped_on: the host state has no 'units'; " + STATE_ERROR),
+        (running_on, (["nginx"], host()), "'nginx' is not a full unit name; write it with its type, for"),
+        (stopped_on, (["up.service"], {}), "the host state has no 'units'; " + STATE_ERROR),
     ],
 )
 def test_errors(test, arguments, message):
-    with pytest.raises(AnsibleFilterError) as caught:
+    with pytest.raises(ValueError) as caught:
         test(*arguments)
     assert message in str(caught.value)

@@ -3,17 +3,21 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The way of the numbers of Prosody: its module host_counters writes them, the plugin of munin reads them."""
 
+import contextlib
 import json
 import os
+import socket
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.magicbroccoli.xmpp.plugins.filter.munin_links import munin_links
-from ansible_collections.magicbroccoli.xmpp.plugins.filter.munin_pictures import munin_pictures
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import host
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host import dns, x509
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.munin import munin_links
 from programs import load_program
 
 ROLES = Path(__file__).parents[3] / "roles"
@@ -255,15 +259,16 @@ NAMES = "write letters, digits, underscores, hyphens, dots and colons, not begin
     ],
 )
 def test_bad_links(arguments, said):
-    with pytest.raises(AnsibleFilterError) as caught:
+    with pytest.raises(ValueError) as caught:
         munin_links(*arguments)
-    assert str(caught.value) == f"munin_links: {said}"
+    assert str(caught.value) == said
 
 
 @pytest.fixture
 def load(monkeypatch):
-    """One of our plugins, which find what they have in common beside them."""
+    """One of our plugins, which find what they have in common beside them, and the package of the host's programs."""
     monkeypatch.syspath_prepend(str(PLUGIN.parent.parent))
+    monkeypatch.setitem(sys.modules, "xmpp_host", host)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def run(name):
@@ -408,6 +413,43 @@ def test_ports_that_serve_nothing(load, ask):
     found, described, said = ask(load("tls_"), "tls_life", ports="1 2:jabber:client", warning="20")
     assert found == {"port1": "U", "port2": "U"} and "port 1: " in said
     assert "port2.warning 20:" in described and "port2.critical 8:" in described
+
+
+def test_a_port_and_the_life_of_its_certificate(load, ask, tmp_path):
+    key = x509.new_key("ecdsa-p256")
+    (tmp_path / "pem").write_text(key + x509.self_signed(key, ["example.org"], "example.org", 10))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "pem")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            with contextlib.suppress(OSError), context.wrap_socket(server.accept()[0], server_side=True) as stream:
+                stream.recv(1)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        port = server.getsockname()[1]
+        found, _described, said = ask(load("tls_"), "tls_life", ports=str(port), name="example.org")
+        thread.join()
+    print(found, said)
+    assert 99.9 < float(found[f"port{port}"]) <= 100
+
+
+def test_signatures(load, ask, tmp_path, monkeypatch):
+    for name, text in (state("example.org", 1, True, 0), state("example.net", 2, True, 0)):
+        (tmp_path / name).write_text(text)
+    asked = []
+
+    def answer(server, zone, kind, **options):
+        asked.append((server, zone, kind, options["signatures"], options["recurse"]))
+        if zone == "example.net":
+            raise dns.DnsError("no answer")
+        return dns.Answer("NOERROR", [(60, "x")], int(time.time()) + 5 * 86400)
+
+    monkeypatch.setattr(dns, "ask", answer)
+    found, _described, said = ask(load("bind_"), "bind_signatures", keys=str(tmp_path))
+    assert found == {"example_org": "5", "example_net": "U"} and "example.net: no answer" in said
+    assert asked[0] == ("127.0.0.1", "example.net", "SOA", True, False)
 
 
 def test_updates(load, ask, tmp_path, monkeypatch):
@@ -569,7 +611,7 @@ def test_the_firewall(load, ask, tmp_path, monkeypatch):
 
 
 def test_pictures():
-    assert munin_pictures(["prosody_c2s"], "host.sub.example.org") == {
+    assert munin_links([], pictures=["prosody_c2s"], hostname="host.sub.example.org")["files"] == {
         "/var/cache/munin/www/embed/prosody_c2s.png": {
             "state": "link",
             "target": "../sub.example.org/host.sub.example.org/prosody_c2s-week.png",
@@ -580,12 +622,12 @@ def test_pictures():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["x", "host.example.org"], "graphs: 'x' is not a list; write for example ['prosody_c2s']"),
-        ([["../x"], "host.example.org"], f"graphs: '../x' is not the name of a plugin; {NAMES}"),
-        ([["x"], "host"], "'host' is not a full host name: it has one label only; "),
+        (["x", "host.example.org"], "pictures: 'x' is not a list; write for example ['prosody_c2s']"),
+        ([["../x"], "host.example.org"], f"pictures: '../x' is not the name of a plugin; {NAMES}"),
+        ([["x"], "host"], "hostname: 'host' is not a full host name: it has one label only; "),
     ],
 )
 def test_bad_pictures(arguments, said):
-    with pytest.raises(AnsibleFilterError) as caught:
-        munin_pictures(*arguments)
-    assert str(caught.value).startswith(f"munin_pictures: {said}")
+    with pytest.raises(ValueError) as caught:
+        munin_links([], pictures=arguments[0], hostname=arguments[1])
+    assert str(caught.value).startswith(said)

@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import prosody_store as store
@@ -63,6 +67,12 @@ def test_definitions(path):
     }
 
 
+def test_both_libraries_make_the_same_table():
+    """Prosody's LuaDBI and lua-lsqlite3 write another type of the longest texts."""
+    by_dbi = 'CREATE TABLE "prosody" ("host" TEXT NOT NULL, "value" TEXT NOT NULL);'
+    assert store.schema(by_dbi.replace('"value" TEXT', '"value" MEDIUMTEXT')) == store.schema(by_dbi) == by_dbi
+
+
 def test_script_is_one_transaction(path):
     put(path, (1.5, "one\n"), (2, "\\."))
     source, digests, written = store.Source(str(path)), {}, []
@@ -99,27 +109,40 @@ def test_what_cannot_be_kept_is_named(path, value, message):
         list(source.lines("prosodyarchive", source.definitions()["prosodyarchive"]["columns"]))
 
 
-def test_a_check_counts(path, tmp_path):
+def test_a_check_counts(path):
     put(path, (1, "a"), (2, "b"))
-    assert store.move(str(path), "prosody", "prosody", str(tmp_path / "none"), check=True) == {"prosodyarchive": 2}
+    assert store.move(str(path), "prosody", check=True) == {"prosodyarchive": 2}
 
 
-@pytest.mark.parametrize("config", ["", 'sql = { driver = "SQLite3" }'])
-def test_nothing_to_copy(tmp_path, config):
+@pytest.mark.parametrize(
+    ("config", "in_use"),
+    [("", False), ('sql = { driver = "SQLite3" }', False), ('sql = {\n  driver = "PostgreSQL",\n}\n', True)],
+)
+def test_a_store_in_use_is_known(tmp_path, config, in_use):
+    assert not store.is_in_use(str(tmp_path / "config"))
     (tmp_path / "config").write_text(config)
-    assert store.move(str(tmp_path / "none"), "prosody", "prosody", str(tmp_path / "config")) == {}
+    assert store.is_in_use(str(tmp_path / "config")) is in_use
 
 
-def test_a_store_in_use_is_left_alone(path, tmp_path):
+def test_it_runs_by_its_source_alone(path):
+    """As the owner of the store runs it."""
     put(path, (1, "a"))
-    (tmp_path / "config").write_text('sql = {\n  database = "prosody",\n  driver = "PostgreSQL",\n}\n')
-    assert store.move(str(path), "prosody", "prosody", str(tmp_path / "config")) == {}
+    source, damaged = Path(store.__file__).read_text(), path.with_name("damaged")
+    damaged.write_bytes(b"x" * 5000)
+
+    def run(path):
+        job = json.dumps({"source": str(path), "database": "prosody", "check": True})
+        done = subprocess.run([sys.executable, "-I", "-c", source, job], capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+    assert run(path) == {"tables": {"prosodyarchive": 1}}
+    assert run(damaged) == {"problem": f"{damaged}: file is not a database"}
 
 
-def test_a_damaged_file_is_refused(path, tmp_path):
+def test_a_damaged_file_is_refused(path):
     put(path, *((number, "x" * 500) for number in range(200)))
     data = bytearray(path.read_bytes())
     data[8192:12288] = b"\xff" * 4096
     path.write_bytes(data)
     with pytest.raises(store.StoreError, match=r"prosody\.sqlite( is damaged|: )"):
-        store.move(str(path), "prosody", "prosody", str(tmp_path / "none"), check=True)
+        store.move(str(path), "prosody", check=True)

@@ -7,8 +7,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.magicbroccoli.xmpp.plugins.filter.provider_file import provider_file
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.provider import provider_file
 
 LIMITS = {"archive_days": 30, "upload_days": 7, "upload_daily_quota": 1073741824}
 
@@ -61,7 +60,7 @@ def test_nothing_given_is_nothing_said():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ([], "provider_file: [] is not a dictionary; write for example {'organization': 'private person'}"),
+        ([], "[] is not a dictionary; write for example {'organization': 'private person'}"),
         ({"web": {}}, "'web' is not known of a provider; did you mean 'website'?"),
         ({"zzz": {}}, "'zzz' is not known of a provider; write one of free_of_charge, legal_notice, locations"),
         ({"website": "https://example.org/"}, "website: 'https://example.org/' is not a dictionary; write for example"),
@@ -78,5 +77,5 @@ def test_nothing_given_is_nothing_said():
     ],
 )
 def test_errors(given, message):
-    with pytest.raises(AnsibleFilterError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         provider_file(given, **LIMITS)

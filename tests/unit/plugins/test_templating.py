@@ -32,15 +32,24 @@ CASES = {
     f"{{'a': secret}} | {NAME}.to_lua_assignments": 'a = "hun\\"ter\\n]]"\n',
     f"[{{'domain': parent, 'components': components}}] | {NAME}.certificate_names": ["example.org", "muc.example.org"],
     "zones[0].records | selectattr('type', 'eq', 'TLSA') | map(attribute='name') | first": "_5222._tcp.rosewood",
-    f"zones | map('{NAME}.dns_zone_file', pins={{'/c.pem': 'ab' * 32}}) | first | regex_search('_443._tcp IN .*')": "_443._tcp IN TLSA 3 1 1 "
-    + "ab" * 32,
+    f"(zones | {NAME}.dns_zone_files('/z', {{'/c.pem': {{'present': true, 'pins': ['ab' * 32]}}}}) | dict2items | first).value.content "
+    "| regex_search('_443._tcp IN .*')": "_443._tcp IN TLSA 3 1 1 " + "ab" * 32,
     f"(['web'] | {NAME}.firewall_rules)[1].ports": [80, 443],
     f"(rules | {NAME}.nftables_rules).rules | last": "tcp dport { 5222 } ct state new counter name accept_a accept",
     f"(['fri 23:00-01:00'] | {NAME}.update_windows).windows[0].days": [4],
     f"['bash'] is {NAME}.missing_on(state)": False,
     f"['bash', 'nginx'] is {NAME}.missing_on(state)": True,
     f"['nginx.service'] is {NAME}.stopped_on(state)": True,
-    f"['nginx.service'] is {NAME}.stopped_on(state, enabled_only=true)": True,
+    f"['nginx.service'] is {NAME}.running_on(state)": False,
+}
+
+
+# Ansible names the plugin, and the plugin's own message follows.
+FAILING = {
+    f"parent | {NAME}.turn_ranges": f"The filter plugin '{NAME}.turn_ranges' failed: 'example.org' is not a list of networks; "
+    "write for example ['10.0.0.0/8', 'fc00::/7']",
+    f"parent is {NAME}.missing_on(state)": f"The test plugin '{NAME}.missing_on' failed: 'example.org' is not a list of packages; "
+    "write one, for example ['nginx']",
 }
 
 
@@ -59,7 +68,22 @@ def values(tmp_path_factory):
                     "hosts": "localhost",
                     "gather_facts": False,
                     "vars_files": ["vars.yml"],
-                    "tasks": [{"ansible.builtin.debug": {"msg": ["{{ " + case + " }}" for case in CASES]}}],
+                    "tasks": [
+                        {
+                            "ansible.builtin.debug": {"msg": "{{ " + case + " }}"},
+                            "register": f"failed{number}",
+                            "ignore_errors": True,
+                        }
+                        for number, case in enumerate(FAILING)
+                    ]
+                    + [
+                        {
+                            "ansible.builtin.debug": {
+                                "msg": ["{{ " + case + " }}" for case in CASES]
+                                + [f"{{{{ failed{number}.msg }}}}" for number in range(len(FAILING))]
+                            }
+                        }
+                    ],
                 }
             ]
         )
@@ -83,10 +107,17 @@ def values(tmp_path_factory):
         env={**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(home), "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    body = done.stdout[done.stdout.index("=> {") + 3 : done.stdout.index("PLAY RECAP")]
-    return dict(zip(CASES, json.loads(body)["msg"], strict=True))
+    body = done.stdout[done.stdout.rindex("=> {") + 3 : done.stdout.index("PLAY RECAP")]
+    return dict(zip([*CASES, *FAILING], json.loads(body)["msg"], strict=True))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_value(values, case):
     assert values[case] == CASES[case]
+
+
+@pytest.mark.parametrize("case", FAILING)
+def test_an_error_names_its_plugin_once(values, case):
+    print(values[case])
+    assert values[case].endswith(FAILING[case])
+    assert values[case].count(NAME) == 1

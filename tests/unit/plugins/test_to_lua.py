@@ -8,9 +8,7 @@ import re
 import subprocess
 
 import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.magicbroccoli.xmpp.plugins.filter.to_lua import to_lua
-from ansible_collections.magicbroccoli.xmpp.plugins.filter.to_lua_assignments import to_lua_assignments
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.lua import to_lua, to_lua_assignments
 
 # Reads chunks, each after a line with its length, loads each as Lua and writes what came out, one line per chunk.
 DUMP = r"""
@@ -218,7 +216,7 @@ def test_the_deepest_nesting_allowed_loads():
     ],
 )
 def test_errors(item, options, message):
-    with pytest.raises(AnsibleFilterError) as caught:
+    with pytest.raises(ValueError) as caught:
         to_lua(item, **options)
     assert message in str(caught.value)
     assert "hunter2" not in str(caught.value)
@@ -236,7 +234,7 @@ def test_assignments_load():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["a"], "to_lua_assignments: value: list is not a dictionary; write option names with their values"),
+        (["a"], "value: list is not a dictionary; write option names with their values"),
         ({"a-b": 1}, "value['a-b']: 'a-b' is not a Lua name; write letters, digits and underscores"),
         ({"end": 1}, "'end' is not a Lua name"),
         ({"a = 1; os": 1}, "'a = 1; os' is not a Lua name"),
@@ -246,6 +244,6 @@ def test_assignments_load():
     ],
 )
 def test_assignment_errors(options, message):
-    with pytest.raises(AnsibleFilterError) as caught:
+    with pytest.raises(ValueError) as caught:
         to_lua_assignments(options)
     assert message in str(caught.value)

@@ -8,9 +8,8 @@ import json
 import re
 
 import pytest
-from ansible.errors import AnsibleFilterError
-from ansible_collections.magicbroccoli.xmpp.plugins.filter.website_files import website_files
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.website_check import judge, judge_challenge
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.website import website_files
 
 DOMAINS = [{"domain": "example.net"}, {"domain": "example.org", "web": "rosewood.example.org"}]
 WEB = "rosewood.example.org"
@@ -50,7 +49,6 @@ def test_what_else_is_published_and_asked_for():
 @pytest.mark.parametrize(
     ("domains", "provider", "message"),
     [
-        ([], {}, "domains: [] is not a list of domains: it is empty"),
         (
             [{"domain": "example.org", "web": "Example.org"}],
             {},
@@ -62,7 +60,7 @@ def test_what_else_is_published_and_asked_for():
     ],
 )
 def test_wrong_arguments(domains, provider, message):
-    with pytest.raises(AnsibleFilterError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=re.escape(message)):
         website_files(domains, provider)
 
 

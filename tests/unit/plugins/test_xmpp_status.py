@@ -8,8 +8,11 @@ import fcntl
 import json
 import os
 import socket
+import ssl
+import subprocess
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -299,6 +302,57 @@ def test_login_ports_insist_on_encryption(features, said):
         ours.close()
         thread.join()
         theirs.close()
+
+
+@pytest.mark.parametrize(
+    ("old", "said"),
+    [("silent", ("ok", "TLSv1.3")), ("served", ("fails", "it speaks TLSv1.1"))],
+)
+def test_a_port_that_does_not_answer_outdated_clients_is_not_waited_for(tmp_path, old, said):
+    """As coturn does; and one that answers them, though late, is found."""
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    new = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-noenc",
+        "-subj",
+        "/CN=a.test",
+    ]
+    subprocess.run([*new, "-keyout", key, "-out", chain], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.load_cert_chain(chain, key)
+    waited = []
+
+    def serve():
+        with listener.accept()[0] as stream, context.wrap_socket(stream, server_side=True):
+            pass
+        with listener.accept()[0] as stream:
+            if old == "silent":
+                accepted = time.monotonic()
+                while stream.recv(4096):
+                    pass
+                waited.append(time.monotonic() - accepted)
+            else:
+                time.sleep(0.3)
+                context.wrap_socket(stream, server_side=True).close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        found = outcome(network.check_port, CONFIG, {"port": listener.getsockname()[1], "name": "a.test"}, "127.0.0.1")
+        thread.join()
+    print(f"{found}; the outdated client waited {waited} s")
+    assert found == said
+    assert len(waited) == (old == "silent") and sum(waited) < tls.SECONDS - 1
 
 
 def test_a_stream_is_for_the_domain_as_xmpp_knows_it():

@@ -22,7 +22,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.updates im
     schedule,
     state,
 )
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.formats import times
 
 Schedule = schedule.Schedule
 UTC = datetime.UTC
@@ -61,7 +61,7 @@ def boot(number):
 def config(windows=("02:00-05:00",), fleet=("a",), host="a", deadline=7, announce=5):
     """What the role writes, from what the inventory says."""
     return {
-        **checks.update_windows(list(windows)),
+        **times.update_windows(list(windows)),
         "deadline_days": deadline,
         "host": host,
         "fleet": list(fleet),

@@ -249,5 +249,4 @@ class Store:
             else:
                 shutil.rmtree(path)
         for path in (STATE, *(path for pair in (self.first, self.second) for path in (pair.path, pair.key_path))):
-            for draft in glob.glob(files.drafts(path)):
-                files.remove(draft)
+            files.sweep(path, older=0)

@@ -20,6 +20,8 @@ from .checks import Check, Config, Doubtful, Wrong
 # Checks that other roles leave here: a program each, named as what it looks at.
 HOOKS = "/etc/xmpp/status.d"
 MOUNTS = "/proc/1/mountinfo"
+# A host without role updates has nothing to note.
+UPDATES = "/etc/systemd/system/xmpp-updates.timer"
 
 
 def ask(command: list[str], seconds: float = 60) -> str:
@@ -178,7 +180,7 @@ def checks(config: Config) -> Iterator[Check]:
     for path in config["disks"]:
         do = f"du -xh --max-depth 3 {path} | sort -h | tail -n 20"
         yield Check(f"disk {path}", partial(check_disk, config, path), do)
-    if path := config["updates"]:
+    if (path := config["updates"]) and os.path.exists(UPDATES):
         yield Check(
             "updates", partial(states.check_updates, path), "xmpp-updates --explain; journalctl -u xmpp-updates -n 50"
         )

@@ -12,6 +12,7 @@ import re
 import socket
 import ssl
 import struct
+import time
 import urllib.parse
 from collections.abc import Iterator
 from functools import partial
@@ -21,6 +22,8 @@ from .. import tls
 from .checks import Check, Config, Wrong
 
 STUN_COOKIE = 0x2112A442
+# How long an outdated handshake is waited for: at least so many seconds, and so many times what the good one took.
+OUTDATED_SECONDS, OUTDATED_TIMES = 1.0, 5
 
 
 def context_of(config: Config) -> ssl.SSLContext:
@@ -43,16 +46,20 @@ def encrypted(
 def check_port(config: Config, port: dict[str, Any], address: str) -> str:
     """Shake hands with a port, compare its certificate, and see that it refuses TLS 1.1 and older."""
     number, name, protocol = port["port"], port["name"], port.get("protocol")
+    begun = time.monotonic()
     with encrypted(address, number, name, protocol, context_of(config)) as inside:
         version, leaf = inside.version(), tls.presented(inside)
+        taken = time.monotonic() - begun
     path = port.get("certificate")
     if path and not config["verify"]:
         with open(path, encoding="ascii") as stream:
             found = tls.PEM.search(stream.read())
         if not found or hashlib.sha256(leaf).digest() != hashlib.sha256(ssl.PEM_cert_to_DER_cert(found[0])).digest():
             raise Wrong(f"it serves another certificate than {path}")
+    # coturn leaves an outdated client without an answer.
+    patience = min(tls.SECONDS, max(OUTDATED_SECONDS, OUTDATED_TIMES * taken))
     with contextlib.suppress(tls.TlsError):
-        with tls.connected(address, number, name, tls.outdated(), protocol) as inside:
+        with tls.connected(address, number, name, tls.outdated(), protocol, patience) as inside:
             old = inside.version()
         raise Wrong(f"it speaks {old}")
     return f"{version}" + (", after STARTTLS only" if protocol else "")

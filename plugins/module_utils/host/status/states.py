@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .. import alarm, files, words
@@ -21,10 +21,10 @@ MEMORY = "/run/xmpp-status/told.json"
 NOTES = "notes of this test"
 
 
-def noted() -> dict[str, Any]:
-    """Return what was noted last, or nothing."""
+def noted(path: str = "") -> dict[str, Any]:
+    """Return what was noted last, of this test as a whole or in another file; or nothing."""
     try:
-        state = files.read_json(STATE, {})
+        state = files.read_json(path or STATE, {})
     except (OSError, ValueError):
         return {}
     return state if isinstance(state, dict) else {}
@@ -103,15 +103,19 @@ def note(findings: Sequence[Finding], now: float, disks: Sequence[str]) -> None:
     files.write_json(STATE, {**state, "checks": checks, "disks": samples}, durable=False)
 
 
-def record(findings: Sequence[Finding], now: float, disks: Sequence[str] = ()) -> list[Finding]:
+def record(
+    findings: Sequence[Finding], now: float, disks: Sequence[str] = (), more: Callable[[], None] | None = None
+) -> list[Finding]:
     """Note what was found for others to read, and tell the operator what fails, and what no longer does.
 
-    That it cannot be noted is a failure like others, and keeps none of them from being told. Returns the findings, with
-    that.
+    `more` notes what else was found. That something cannot be noted is a failure like others, and keeps none of them from
+    being told. Returns the findings, with that.
     """
     before, found = told_before(), list(findings)
     try:
         note(found, now, disks)
+        if more:
+            more()
     except OSError as error:
         do = f"df -h {STATE}; df -i {STATE}; findmnt --target {STATE}"
         found.append(Finding(NOTES, FAIL, f"{STATE}: {error.strerror or error}", do))

@@ -11,6 +11,16 @@ class Unknown(Exception):
     """There are no values, and this is why: munin draws a gap, and the node's log has the reason."""
 
 
+def use_package():
+    """Makes the package of this host's programs importable, and those of Debian that it needs: for values alone, since it is
+    not read to describe a graph."""
+    for path in ("/usr/local/lib/xmpp", "/usr/lib/python3/dist-packages"):
+        if path not in sys.path:
+            sys.path.append(path)
+    # Nobody but root can write there.
+    sys.dont_write_bytecode = True
+
+
 def field(name, label, info="", **more):
     """One line of a graph. Further keys are munin's own: draw, type, warning, critical, min, negative, cdef."""
     return {"name": name, "label": label, "info": info or label, "min": 0, **more}

@@ -6,7 +6,8 @@
 -- their commands or the shell, playbooks, and pages. Prosody itself takes any. The store of passwords refuses what breaks a
 -- rule, and who asked in a way that would hide the reason is told it.
 --
--- Works on Prosody 0.12 and 13. Load it on a domain. `prosodyctl passwd` and `adduser` of 0.12 write the store themselves.
+-- Works on Prosody 0.12 and 13. Load it on a domain. `prosodyctl passwd` and `adduser` of 0.12 write the store themselves, and
+-- load no module but that of the store: mod_auth_hashed_by_rules.
 --   register_min_password  characters that a password needs, not counting spaces (default 10)
 
 local st = require "util.stanza";
@@ -20,8 +21,7 @@ local accounts = module:open_store("accounts");
 
 -- Returns what is wrong with a password, or nil.
 local function problem_with(username, password)
-	local key = passwords.problem(encodings.saslprep(password or ""), username, minimum);
-	return key and passwords.texts[key]:format(minimum);
+	return passwords.explain(password, username, minimum);
 end
 
 local last_problem;

@@ -3,13 +3,16 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 --
 -- When rooms begin and end (XEP-0045, section 10.1): a new room is temporary until its owner has configured it, so it goes
--- when the owner leaves before, or cancels the form. A room that nobody enters and speaks in expires.
+-- when the owner leaves before, or cancels the form. A room that nobody enters and speaks in expires, and does so earlier where
+-- none of its owners has an account any more.
 --
 -- Prosody makes new rooms persistent at once where muc_room_default_persistent is set. They stay, locked for five minutes
 -- and open after that, though nobody has configured them.
 --
 -- Works on Prosody 0.12 and 13. Load it on rooms.
 --   room_expire_days     days without anybody in a room after which it is destroyed; 0: never (default 365)
+--   room_unowned_days    the same for a room whose owners were accounts of this server, and are all deleted; 0: as for the
+--                        others (default 30)
 --   room_new_per_hour    rooms that one account may make in an hour (default 30)
 
 local st = require "util.stanza";
@@ -20,6 +23,7 @@ local throttle = require "util.throttle";
 local muc = module:depends("muc");
 local default_persistent = module:get_option_boolean("muc_room_default_persistent", false);
 local expire_days = module:get_option_number("room_expire_days", 365);
+local unowned_days = module:get_option_number("room_unowned_days", 30);
 local per_hour = module:get_option_number("room_new_per_hour", 30);
 local xmlns_owner = "http://jabber.org/protocol/muc#owner";
 local day = 86400;
@@ -74,13 +78,37 @@ local function on_use(event)
 	room:save();
 end
 module:hook("muc-occupant-joined", on_use);
+module:hook("muc-occupant-left", on_use);
 module:hook("muc-broadcast-message", on_use);
 
 local stored = module:open_store("config");
 local names = module:open_store("persistent");
 
-local function limit_of(data)
-	return data.unconfigured and day or expire_days * day;
+-- Asks the store: to usermanager, an account that has a session is there, even if `prosodyctl deluser` of 0.12 has deleted it.
+local function has_account(address)
+	local name, domain = jid.split(address);
+	local its = prosody.hosts[domain];
+	-- Nobody here knows of accounts on other servers.
+	if not name or not its or its.type ~= "local" then return true; end
+	local account, problem = module:context(domain):open_store("accounts"):get(name);
+	return account ~= nil or problem ~= nil;
+end
+
+-- config: a room, or what is stored of one.
+local function is_owned(config)
+	for address, affiliation in pairs(config._affiliations or config) do
+		if affiliation == "owner" and has_account(address) then return true; end
+	end
+	return false;
+end
+
+-- Returns why a room ends that nobody has used for so many seconds, or nil.
+local function reason_to_end(config, unused)
+	if config._data.unconfigured then return unused > day and "Nobody has configured this room" or nil; end
+	if expire_days > 0 and unused > expire_days * day then return "Nobody has used this room for a long time"; end
+	if unowned_days > 0 and unused > unowned_days * day and not is_owned(config) then
+		return "The owners of this room have left the server, and nobody uses it";
+	end
 end
 
 -- Also for the shell. Rooms are only loaded where they end, or have not been looked at before.
@@ -95,15 +123,15 @@ function expire(now) --luacheck: ignore 131/expire
 		local tombstone_ends = data and data.destroyed and tonumber(data.locked);
 		if tombstone_ends and tombstone_ends < now then
 			muc.delete_room(room or { jid = address });
-		elseif data and not data.destroyed and (data.unconfigured or expire_days > 0)
-			and (data.last_used or 0) + limit_of(data) < now then
-			room = room or muc.get_room_from_jid(address);
-			if room and not data.last_used then
+		elseif data and not data.destroyed then
+			local reason = reason_to_end(config, now - (data.last_used or 0));
+			room = room or reason and muc.get_room_from_jid(address);
+			if room and reason and not data.last_used then
 				room._data.last_used = now;
 				room:save();
-			elseif room and not room:has_occupant() then
+			elseif room and reason and not room:has_occupant() then
 				room:set_persistent(false);
-				room:destroy(nil, "Nobody has used this room for a long time");
+				room:destroy(nil, reason);
 				count = count + 1;
 			end
 		end

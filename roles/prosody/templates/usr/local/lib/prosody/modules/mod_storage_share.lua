@@ -37,7 +37,8 @@ end
 
 -- In rooms.
 if module:get_host_type() == "component" then
-	local kept = module:get_option_number("archive_expires_after", 7 * 86400);
+	-- An archive that never ends is shared out by the year.
+	local kept = tonumber(module:get_option("archive_expires_after")) or 365 * 86400;
 	local throttles = cache.new(10000);
 	module:hook("muc-occupant-groupchat", function (event)
 		local sender = jid.bare(event.stanza.attr.from);

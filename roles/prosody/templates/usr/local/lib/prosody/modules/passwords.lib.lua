@@ -4,6 +4,8 @@
 --
 -- What a password may be, whichever way it is set.
 
+local saslprep = require "util.encodings".stringprep.saslprep;
+
 -- What is wrong, by the keys that the texts of register_page have, too.
 local texts = {
 	password_form = "The password has characters that cannot be used, or too many";
@@ -19,4 +21,10 @@ local function problem(password, name, minimum)
 	if name and name ~= "" and password:lower():find(name, 1, true) then return "password_name"; end
 end
 
-return { problem = problem, texts = texts };
+-- The same of a password as it is typed, in words.
+local function explain(typed, name, minimum)
+	local key = problem(saslprep(typed or ""), name, minimum);
+	return key and texts[key]:format(minimum);
+end
+
+return { problem = problem, explain = explain };

@@ -8,7 +8,7 @@
 -- Where registration is open, who has no invitation answers a question, and the account waits until an administrator
 -- approves of it, by a command (XEP-0050) or in a shell. They may have to read letters from a picture, too.
 --
--- Works on Prosody 0.12 and 13.
+-- Works on Prosody 0.12 and 13. The style sheet of the pages is the web front's: /pages/style.css.
 --   register_min_password      characters that a password needs (default 10)
 --   register_reserved          more names that nobody may register
 --   register_per_hour          accounts that one address, or one /64 of IPv6, may make in an hour (default 5)
@@ -22,6 +22,7 @@
 --                              question (XEP-0158). Default: none
 --   register_captcha_lifetime  seconds that there are for that (default 600)
 --   register_captcha_per_hour  pictures that one address may see in an hour (default 60)
+--   register_qr                whether the web front draws QR codes of its links, at /register/qr.svg (default no)
 --   register_reset_lifetime    seconds that a link for a new password is valid (default 86400)
 
 local lfs = require "lfs";
@@ -33,6 +34,7 @@ local jid = require "util.jid";
 local dataforms = require "util.dataforms";
 local datetime = require "util.datetime";
 local net = require "util.net";
+local json = require "util.json";
 local random = require "util.random";
 local st = require "util.stanza";
 local throttle = require "util.throttle";
@@ -58,6 +60,8 @@ local per_hour = module:get_option_number("register_per_hour", 5);
 local is_open = module:get_option_boolean("register_open", false);
 local questions = module:get_option("register_questions", {});
 local web_client = module:get_option_boolean("register_web_client", false);
+local qr = module:get_option_boolean("register_qr", false);
+local clients = assert(json.decode(assert(module:load_resource("clients.json")):read("a")));
 -- The name under which the page is, where that is not the domain.
 local web_name = module:get_option_string("http_host", host);
 local approval = module:get_option_boolean("register_approval", true);
@@ -133,10 +137,28 @@ local function problem_with_letters(id, answer, address)
 	return problem;
 end
 
+-- Prosody 0.12 fails where an invitation to be a contact makes no account. Its own error is that the token is known to the
+-- user, and to nobody else.
+local get_invite, tokens_by_name = invites.get, module:open_store("invite_token", "map");
+function invites.get(token, username)
+	local ok, invite, problem = pcall(get_invite, token, username);
+	if ok then return invite, problem; end
+	if not username then error(invite, 0); end
+	return {
+		token = token, username = username, type = "roster";
+		use = function () return tokens_by_name:set(username, token, nil); end;
+	};
+end
+function module.unload() invites.get = get_invite; end
+
 -- What is shown of a new invitation, by whichever command it is made.
 module:hook("invite-created", function (invite)
 	if invite.allow_registration then
 		invite.landing_page = ("https://%s/register/?t=%s"):format(web_name, http.urlencode(invite.token));
+	elseif invite.type == "roster" then
+		-- It is stored with its user alone.
+		invite.landing_page = ("https://%s/register/?t=%s&u=%s"):format(web_name, http.urlencode(invite.token),
+			http.urlencode(jid.node(invite.jid)));
 	end
 end);
 
@@ -230,7 +252,6 @@ end, -100);
 
 -- Links for a new password end with the password that they replace, and with the account.
 local tokens = module:open_store("invite_token");
-local tokens_by_name = module:open_store("invite_token", "map");
 local function drop_resets(event)
 	if event.host ~= host then return; end
 	for token, invite in pairs(tokens:get(nil) or {}) do
@@ -390,13 +411,15 @@ local function answer(event, status, body, images)
 	headers.content_type = "text/html; charset=utf-8";
 	headers.cache_control = "no-store";
 	headers.content_security_policy =
-		"default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-		.. (images and "; img-src data:" or "");
+		"default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; img-src 'self'"
+		.. (images and " data:" or "");
 	return body;
 end
 
 local function visitor(event, given)
+	local apps, other_apps = policy.apps_for(event.request.headers.user_agent, clients);
 	return {
+		apps = apps, other_apps = other_apps, qr = qr, open = is_open;
 		lang = policy.language(event.request.headers.accept_language, given.lang, page.texts);
 		domain = host, contacts = contact_info.admin or {}, minimum = minimum, values = {}, errors = {};
 		token = given.t ~= "" and given.t or nil;
@@ -411,7 +434,10 @@ local function invite_of(data)
 		data.fixed_name = data.reset;
 		return usermanager.user_exists(data.reset, host) and not accounts.is_shut(data.reset) and invite or nil;
 	end
-	data.uri, data.inviter, data.fixed_name = invite.uri, invite.inviter, fixed_name(invite);
+	data.uri, data.fixed_name = invite.uri, fixed_name(invite);
+	-- mod_invites knows the inviter by the account's name alone, which says little to a visitor.
+	local inviter = invite.inviter;
+	data.inviter = inviter and (inviter:find("@", 1, true) and inviter or inviter .. "@" .. host);
 	return invite;
 end
 
@@ -452,8 +478,25 @@ local function admit(event, given)
 	return data, invite;
 end
 
+-- An invitation to be a user's contact: nobody makes an account by it.
+local function show_contact(event, given)
+	local data = visitor(event, given);
+	if not event.request.secure then return answer(event, 403, page.message(data, "insecure")); end
+	data.user = stringprep.nodeprep(given.u, true);
+	local invite = data.user and data.token and invites.get(data.token, data.user);
+	if not invite then
+		data.token = nil;
+		return answer(event, 404, page.message(data, "invalid"));
+	end
+	data.inviter = data.user .. "@" .. host;
+	data.uri = ("xmpp:%s?roster;preauth=%s"):format((http.urlencode(data.inviter):gsub("%%40", "@")), http.urlencode(data.token));
+	return answer(event, 200, page.contact(data));
+end
+
 local function show(event)
-	local data, other = admit(event, decode(event.request.url.query));
+	local given = decode(event.request.url.query);
+	if given.u then return show_contact(event, given); end
+	local data, other = admit(event, given);
 	if not data then return other; end
 	return show_form(event, 200, data);
 end
@@ -542,8 +585,6 @@ local function submit(event)
 	return answer(event, 200, page.done(data));
 end
 
-local css = assert(module:load_resource("style.css")):read("a");
-
 module:provides("http", {
 	name = "register";
 	default_path = "/register";
@@ -551,10 +592,5 @@ module:provides("http", {
 	route = {
 		["GET /"] = show;
 		["POST /"] = submit;
-		["GET /style.css"] = function (event)
-			event.response.headers.content_type = "text/css; charset=utf-8";
-			event.response.headers.cache_control = "max-age=3600";
-			return css;
-		end;
 	};
 });

@@ -15,6 +15,12 @@ texts.en = {
 	app = "With an app";
 	app_first = "Install one of these apps, then come back and open the invitation with it:";
 	app_later = "Log in with one of these apps:";
+	apps_other = "Apps for other systems";
+	scan = "On a phone, scan this code to go on there:";
+	code = "QR code of the link to this page";
+	contact_about = "%s would like to write to you by XMPP, which is chat that many providers share, like mail.";
+	contact_first = "Install one of these apps, log in or make an account, then come back and open the invitation with it:";
+	contact_none = "You have no account yet? Any provider of XMPP will do.";
 	browser = "In the browser";
 	open = "Open the invitation in the app";
 	here = "Right here";
@@ -77,6 +83,12 @@ texts.de = {
 	app = "Mit einer App";
 	app_first = "Installiere eine dieser Apps, komm dann zurück und öffne die Einladung damit:";
 	app_later = "Melde dich mit einer dieser Apps an:";
+	apps_other = "Apps für andere Systeme";
+	scan = "Mit einem Telefon geht es dort weiter, wenn du diesen Code scannst:";
+	code = "QR-Code mit dem Link zu dieser Seite";
+	contact_about = "%s möchte dir über XMPP schreiben, einen Chat über viele Anbieter hinweg, wie bei E-Mail.";
+	contact_first = "Installiere eine dieser Apps, melde dich an oder lege ein Konto an, komm dann zurück und öffne die Einladung damit:";
+	contact_none = "Du hast noch kein Konto? Jeder XMPP-Anbieter passt.";
 	browser = "Im Browser";
 	open = "Einladung in der App öffnen";
 	here = "Gleich hier";
@@ -130,13 +142,6 @@ texts.de = {
 	reset_done_text = "Es gilt ab jetzt für";
 };
 
-local apps = {
-	{ "Android", "Conversations", "https://conversations.im/" },
-	{ "iOS, macOS", "Monal", "https://monal-im.org/" },
-	{ "Windows, Linux", "Gajim", "https://gajim.org/" },
-	{ "Linux", "Dino", "https://dino.im/" },
-};
-
 local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" };
 local function escape(text) return (tostring(text):gsub("[&<>\"']", entities)); end
 
@@ -156,10 +161,11 @@ local frame = [[
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="robots" content="noindex">
 <title>{title} – {domain}</title>
-<link rel="stylesheet" href="style.css">
+<link rel="icon" type="image/svg+xml" href="/pages/icon.svg">
+<link rel="stylesheet" href="/pages/style.css">
 </head>
 <body>
-<header><span class="site">{domain}</span> <nav>{languages|raw}</nav></header>
+<header><a class="site" href="/">{domain}</a> <nav>{languages|raw}</nav></header>
 <main>
 <h1>{title}</h1>
 {body|raw}
@@ -180,7 +186,13 @@ local function url_encode(text)
 	return (text:gsub("[^%w_.-]", function (c) return ("%%%02X"):format(c:byte()); end));
 end
 
--- data: lang, domain, token, contacts.
+-- What the address of a page with an invitation has after its question mark.
+local function query(data)
+	if not data.token then return ""; end
+	return "t=" .. url_encode(data.token) .. (data.user and "&u=" .. url_encode(data.user) or "");
+end
+
+-- data: lang, domain, token and, where it is an invitation to be a contact, user; contacts.
 local function render(data, title, body)
 	local t = texts[data.lang];
 	local languages, contacts = {}, {};
@@ -188,7 +200,7 @@ local function render(data, title, body)
 		if code ~= data.lang then
 			table.insert(languages, fill('<a href="{link}" hreflang="{code}" lang="{code}">{name}</a>', {
 				code = code, name = texts[code].language;
-				link = "?lang=" .. code .. (data.token and "&t=" .. url_encode(data.token) or "");
+				link = "?lang=" .. code .. (data.token and "&" .. query(data) or "");
 			}));
 		end
 	end
@@ -207,14 +219,40 @@ local function render(data, title, body)
 	});
 end
 
-local function app_list()
+local function list_of(apps)
 	local items = {};
 	for _, app in ipairs(apps) do
-		table.insert(items, fill('<li>{system}: <a href="{link}" rel="noopener noreferrer">{name}</a></li>', {
-			system = app[1], name = app[2], link = app[3];
+		local stores = {};
+		for _, store in ipairs(app.stores) do
+			table.insert(stores, fill('<a href="{url}" rel="noopener noreferrer">{name}</a>', store));
+		end
+		table.insert(items, fill('<li>{system}: {name} ({stores|raw})</li>', {
+			system = app.system, name = app.name, stores = table.concat(stores, ", ");
 		}));
 	end
 	return "<ul>" .. table.concat(items, "\n") .. "</ul>\n";
+end
+
+-- data: apps of the visitor's system, and other_apps.
+local function app_list(data)
+	if #data.apps == 0 then return list_of(data.other_apps); end
+	return list_of(data.apps) .. fill("<details><summary>{summary}</summary>\n{list|raw}</details>\n", {
+		summary = texts[data.lang].apps_other, list = list_of(data.other_apps);
+	});
+end
+
+-- The code by which a phone goes on with a link. data: token; and qr, whether codes are drawn.
+local function phone_code(data)
+	local t = texts[data.lang];
+	return data.qr and fill('<p>{scan}</p>\n<p class="code"><img src="qr.svg?{query}" alt="{code}" width="240" height="240"></p>\n', {
+		scan = t.scan, code = t.code, query = query(data);
+	}) or "";
+end
+
+-- How an invitation is opened: on this device, or on a phone. data: besides those of `phone_code`, uri.
+local function ways_in(data)
+	return fill('<p><a class="button" href="{uri}">{open}</a></p>\n', { uri = data.uri, open = texts[data.lang].open })
+		.. phone_code(data);
 end
 
 -- data: besides those of `render`, values and errors by field, form_token, minimum, of an invitation uri, inviter and
@@ -241,10 +279,9 @@ local function form(data)
 	add("<p>{about}</p>\n", { about = data.reset and t.reset_about or t.about:format(data.domain) });
 	if data.uri then
 		add("<h2>{app}</h2>\n<p>{app_first}</p>\n", t);
-		table.insert(parts, app_list());
-		add('<p><a class="button" href="{uri}">{open}</a></p>\n<h2>{here}</h2>\n', {
-			uri = data.uri, open = t.open, here = t.here;
-		});
+		table.insert(parts, app_list(data));
+		table.insert(parts, ways_in(data));
+		add("<h2>{here}</h2>\n", t);
 	end
 	add('<form method="post" action="./">\n');
 	if data.errors.form then
@@ -286,6 +323,7 @@ local function form(data)
 	add('<input type="hidden" name="t" value="{token}"><input type="hidden" name="lang" value="{lang}">'
 		.. '<input type="hidden" name="form" value="{form_token}">\n', data);
 	add('<button type="submit">{send}</button>\n</form>\n', { send = data.reset and t.reset_send or t.send });
+	if data.reset then table.insert(parts, phone_code(data)); end
 	return render(data, title, table.concat(parts));
 end
 
@@ -299,7 +337,18 @@ local function done(data)
 	end
 	return render(data, data.reset and t.reset_done or t.done, fill("<p>{done_text} <strong>{jid}</strong></p>\n<p>{app_later}</p>\n", {
 		done_text = data.reset and t.reset_done_text or t.done_text, jid = data.jid, app_later = t.app_later;
-	}) .. app_list() .. (data.web_client and fill('<p><a class="button" href="/chat/">{browser}</a></p>\n', t) or ""));
+	}) .. app_list(data) .. (data.web_client and fill('<p><a class="button" href="/chat/">{browser}</a></p>\n', t) or ""));
+end
+
+-- The page of an invitation to be somebody's contact. data: besides those of `render`, uri, inviter, and whether accounts are open.
+local function contact(data)
+	local t = texts[data.lang];
+	return render(data, t.invited_by:format(data.inviter), fill("<p>{about}</p>\n<h2>{app}</h2>\n<p>{first}</p>\n", {
+		about = t.contact_about:format(data.inviter), app = t.app, first = t.contact_first;
+	}) .. app_list(data) .. ways_in(data) .. fill("<p>{none}</p>\n", { none = t.contact_none })
+		.. (data.open and fill('<p><a class="button" href="./?lang={lang}">{register}</a></p>\n', {
+			lang = data.lang, register = t.register;
+		}) or ""));
 end
 
 -- what: a key of the texts; its own text has the same key and `_text`.
@@ -308,4 +357,4 @@ local function message(data, what)
 	return render(data, t[what], fill("<p>{text}</p>\n", { text = (t[what .. "_text"] or ""):format(data.domain) }));
 end
 
-return { texts = texts, form = form, done = done, message = message };
+return { texts = texts, form = form, done = done, contact = contact, message = message };

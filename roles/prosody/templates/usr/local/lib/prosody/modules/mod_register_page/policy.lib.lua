@@ -59,7 +59,20 @@ local function language(accept, wanted, known)
 	return best;
 end
 
+-- agent: the header User-Agent. Returns the apps of the system that it names, and the others. The patterns of a system are words.
+local function apps_for(agent, clients)
+	local system;
+	for _, app in ipairs(clients) do
+		for word in app.agent:gmatch("[^|]+") do
+			if not system and (agent or ""):find(word, 1, true) then system = app.system; end
+		end
+	end
+	local its, others = {}, {};
+	for _, app in ipairs(clients) do table.insert(app.system == system and its or others, app); end
+	return its, others;
+end
+
 return {
 	skeleton = skeleton, reserve = reserve, problem_with_name = problem_with_name,
-	is_right = is_right, language = language,
+	is_right = is_right, language = language, apps_for = apps_for,
 };

@@ -1,0 +1,356 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each promise is broken on the host: the self-test sees that promise and no other, and why.
+
+`xmpp-status --diff` says all that differs from before the first break, so that each look sees the promise before mended,
+too.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from conftest import ADDRESS, EXTRA, RELEASE
+from hosts import TOP, Host
+
+# The list is generated, and the package it comes from is not the tests' to import.
+PROMISES = set(re.findall(r"^\| `([a-z0-9-]+)` \|", (TOP / "docs/promises.md").read_text(), re.M))
+PROSODY, NGINX, TURN = "/etc/prosody/prosody.cfg.lua", "/etc/nginx/nginx.conf", "/etc/turnserver.conf"
+WEB = "/etc/nginx/snippets/xmpp-web.conf"
+UPDATES, STATUS = "/var/lib/xmpp-updates/state.json", "/etc/xmpp/status.json"
+ZONE = f"/var/lib/bind/zones/{EXTRA}.zone"
+WORLD = f"/var/lib/world/dsset-{EXTRA}."
+
+RESTART_PROSODY = (
+    "systemctl restart prosody && for n in $(seq 100); do prosodyctl shell 'server:version()' >/dev/null 2>&1 && "
+    "bash -c '</dev/tcp/127.0.0.1/5222' 2>/dev/null && break; sleep 0.2; done"
+)
+RELOAD_NGINX = "nginx -q -t 2>/dev/null && systemctl reload nginx"
+RESTART_TURN = "systemctl restart coturn"
+OPEN_RELAY = "/run/systemd/system/coturn.service.d"
+
+
+@dataclass(frozen=True)
+class Break:
+    """What breaks promises: what is typed before and after the look, and why they are said to be broken."""
+
+    promises: str
+    do: str
+    undo: str
+    why: str
+
+    @property
+    def ids(self) -> set[str]:
+        return set(self.promises.split())
+
+
+def copy_of(path: str) -> str:
+    return f"/root/promise{path.replace('/', '.')}"
+
+
+def changed(promises: str, why: str, path: str, change: str, apply: str = "true") -> Break:
+    """A file is changed for a while."""
+    copy = copy_of(path)
+    return Break(promises, f"cp -a {path} {copy} && {change} && {apply}", f"cp -a {copy} {path} && {apply}", why)
+
+
+def edited(promises: str, why: str, path: str, expression: str, apply: str) -> Break:
+    return changed(promises, why, path, f"sed -i -E {shlex.quote(expression)} {path}", apply)
+
+
+def python(program: str) -> str:
+    return f"python3 -c {shlex.quote(program)}"
+
+
+def json_changed(promises: str, why: str, path: str, change: str) -> Break:
+    program = f"import json; p = '{path}'; s = json.load(open(p)); {change}; json.dump(s, open(p, 'w'))"
+    return changed(promises, why, path, python(program))
+
+
+def shell(command: str) -> str:
+    """A command of Prosody's, which has to succeed."""
+    return f"prosodyctl shell {shlex.quote(command)}"
+
+
+def unloaded(promise: str, why: str, module: str, host: str = EXTRA) -> Break:
+    """A host of Prosody's lacks a module."""
+    undo = shell(f"module:load('{module}', '{host}')")
+    return Break(promise, shell(f"module:unload('{module}', '{host}')"), undo, why)
+
+
+def closed(promise: str, why: str, service: str) -> Break:
+    """Prosody closes a port."""
+    act = ">require 'core.portmanager'.{}('" + service + "')"
+    return Break(promise, shell(act.format("deactivate")), shell(act.format("activate")), why)
+
+
+def mechanisms(promises: str, why: str, expression: str) -> Break:
+    """Prosody forbids other mechanisms, at the second domain."""
+    reload = shell("config:reload()") + "".join(
+        f" && {{ {shell(f'module:reload({name!r}, {EXTRA!r})')} || true; }}" for name in ("saslauth", "sasl2")
+    )
+    return edited(promises, why, PROSODY, expression, reload)
+
+
+def unrecorded(promise: str, why: str, record: str) -> Break:
+    """The second domain's zone lacks a record. Its serial number grows by each change, as the playbook has it, too."""
+    label, kind = record.split()
+    name = f"{label.replace('@', '').rstrip('.')}.{EXTRA}".lstrip(".")
+    program = (
+        "import re, sys; p, copy, without = sys.argv[1:]; text = open(copy).read(); found = re.search(r'SOA \\S+ \\S+ (\\d+)', text); "
+        "now = int(re.search(r'SOA \\S+ \\S+ (\\d+)', open(p).read())[1]) + 1; "
+        "text = text[:found.start(1)] + str(now) + text[found.end(1):]; "
+        "lines = [line for line in text.splitlines() if not without or not line.startswith(without)]; "
+        "open(p, 'w').write('\\n'.join(lines) + '\\n')"
+    )
+    write = f"{python(program)} {ZONE} {copy_of(ZONE)}"
+    wait = (
+        f"rndc reload {EXTRA} >/dev/null && for n in $(seq 100); do dig +short @127.0.0.1 {name} {kind} | grep -q . && [ %s = yes ] "
+        f"&& exit 0; dig +short @127.0.0.1 {name} {kind} | grep -q . || [ %s = yes ] || exit 0; sleep 0.1; done; exit 1"
+    )
+    do = f"cp -a {ZONE} {copy_of(ZONE)} && {write} {shlex.quote(f'{label} IN {kind} ')} && ({wait % ('no', 'no')})"
+    return Break(promise, do, f"{write} '' && ({wait % ('yes', 'yes')})", why)
+
+
+def ported(promise: str, why: str, make: str, suites: str) -> Break:
+    """Another TLS port is among those of the host: a server with a certificate of its own."""
+    number, place = 8444, "/root/promise.pem"
+    serve = (
+        f"systemd-run --quiet --collect --unit promise-port openssl s_server -accept {number} -cert {place} -key {place} "
+        f"-tls1_2 -cipher {suites}:@SECLEVEL=0 -www"
+    )
+    add = f"s['ports'].append(dict(port={number}, name='{EXTRA}', certificate='{place}'))"
+    config = json_changed("", "", STATUS, add)
+    up = f"for n in $(seq 100); do bash -c '</dev/tcp/{ADDRESS}/{number}' 2>/dev/null && break; sleep 0.1; done"
+    undo = f"systemctl stop promise-port; rm -f {place}; {config.undo}"
+    return Break(promise, f"{make} > {place} && {serve} && {config.do} && {up}", undo, why)
+
+
+RSA = (
+    "openssl req -x509 -newkey rsa:2048 -nodes -keyout - -days 30 -subj /CN=x "
+    f"-addext subjectAltName=DNS:{EXTRA} 2>/dev/null"
+)
+EXPIRED = python(
+    "import datetime as d; from cryptography import x509; from cryptography.hazmat.primitives import hashes, serialization as s; "
+    "from cryptography.hazmat.primitives.asymmetric import ec; k = ec.generate_private_key(ec.SECP256R1()); "
+    "n = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, 'x')]); t = d.datetime.now(d.timezone.utc); "
+    f"san = x509.SubjectAlternativeName([x509.DNSName('{EXTRA}')]); "
+    "c = x509.CertificateBuilder().subject_name(n).issuer_name(n).public_key(k.public_key()).serial_number(7)"
+    ".not_valid_before(t - d.timedelta(30)).not_valid_after(t - d.timedelta(1)).add_extension(san, False).sign(k, hashes.SHA256()); "
+    "e = s.Encoding.PEM; print((k.private_bytes(e, s.PrivateFormat.PKCS8, s.NoEncryption()) + c.public_bytes(e)).decode())"
+)
+
+
+def stored(values: str) -> str:
+    return python(
+        f"import sqlite3; c = sqlite3.connect('/var/lib/prosody/prosody.sqlite', 10); c.execute({values!r}); c.commit()"
+    )
+
+
+WITHOUT_CAPS = (
+    ">prosody.promise_test = function (event) event.features:maptags(function (tag) "
+    "if tag.name ~= 'c' then return tag; end end); end; "
+    f"prosody.hosts['{EXTRA}'].events.add_handler('stream-features', prosody.promise_test, -1000)"
+)
+
+BREAKS = [
+    Break(
+        "debian",
+        "rm /etc/os-release && sed 's/^ID=.*/ID=plan9/' /usr/lib/os-release > /etc/os-release",
+        "ln -sfn ../usr/lib/os-release /etc/os-release",
+        "/etc/os-release says Debian GNU/Linux",
+    ),
+    json_changed("updates", "the archive is gone", UPDATES, "s['problems'] = {'upgrade': 'the archive is gone'}"),
+    json_changed("off-peak-reboots", "it did not go down", UPDATES, "s['problems'] = {'reboot': 'it did not go down'}"),
+    unrecorded("srv", f"_xmpps-client._tcp.{EXTRA} has no SRV record", "_xmpps-client._tcp SRV"),
+    unrecorded("tlsa", f"_443._tcp.{EXTRA} has no TLSA record", "_443._tcp TLSA"),
+    unrecorded("caa", f"{EXTRA} has no CAA record of kind issue", "@ CAA"),
+    edited(
+        *("encrypted-clients", "port 5222 does not require STARTTLS"),
+        *(PROSODY, "s/c2s_require_encryption = true/c2s_require_encryption = false/", RESTART_PROSODY),
+    ),
+    edited(
+        *("encrypted-servers", "port 5269 does not require STARTTLS"),
+        *(PROSODY, "s/^(s2s_require_encryption|s2s_secure_auth) = true/\\1 = false/", RESTART_PROSODY),
+    ),
+    edited(
+        *("valid-peers", "port 5269 takes a dialback of a server with a self-signed certificate"),
+        *(
+            PROSODY,
+            's/^(s2s_secure_auth) = true/\\1 = false/; s/^modules_enabled = \\{/& "dialback",/',
+            RESTART_PROSODY,
+        ),
+    ),
+    # TLS 1.1 has no suite with authenticated encryption.
+    edited(
+        *("tls-versions strong-ciphers", "port 443 "),
+        *(NGINX, "s/ssl_protocols /&TLSv1.1 /; s/ssl_ciphers /&ECDHE-ECDSA-AES128-SHA:@SECLEVEL=0:/", RELOAD_NGINX),
+    ),
+    edited(
+        *("strong-ciphers", "port 443 accepts, without authenticated encryption: ECDHE-ECDSA-AES128-SHA256"),
+        *(NGINX, "s/ssl_ciphers /&ECDHE-ECDSA-AES128-SHA256:/", RELOAD_NGINX),
+    ),
+    ported(
+        "forward-secrecy", "port 8444 accepts, without forward secrecy: AES128-GCM-SHA256", RSA, "AES128-GCM-SHA256"
+    ),
+    ported("valid-certificate", "certificate has expired", EXPIRED, "ECDHE-ECDSA-AES128-GCM-SHA256"),
+    mechanisms("no-plain-mechanisms", "PLAIN is offered", 's/"PLAIN",/"X-NONE",/'),
+    mechanisms("scram no-plain-mechanisms channel-binding", "PLAIN", 's/"PLAIN",/"SCRAM-SHA-1", "SCRAM-SHA-1-PLUS",/'),
+    mechanisms(
+        "channel-binding", "none with -PLUS is offered: SCRAM-SHA-1", 's/"PLAIN",/"PLAIN", "SCRAM-SHA-1-PLUS",/'
+    ),
+    Break(
+        "hashed-passwords",
+        stored(f"insert into prosody values ('{EXTRA}', 'clear', 'accounts', 'password', 'string', 'secret')"),
+        stored("delete from prosody where user = 'clear' and store = 'accounts'"),
+        "1 account with a password that is stored as it is",
+    ),
+    Break(
+        "private-database",
+        "systemd-run --quiet --collect --unit promise-port python3 -m http.server 5432 && "
+        f"for n in $(seq 100); do bash -c '</dev/tcp/{ADDRESS}/5432' 2>/dev/null && break; sleep 0.1; done",
+        "systemctl stop promise-port",
+        "PostgreSQL listens on 0.0.0.0, port 5432",
+    ),
+    edited("bosh xep-0124", "/http-bind answers 404", WEB, "s#location = /http-bind#&-not#", RELOAD_NGINX),
+    edited("websocket", "/xmpp-websocket answers 404", WEB, "s#location = /xmpp-websocket#&-not#", RELOAD_NGINX),
+    edited(
+        "xep-0156",
+        "host-meta does not name websocket",
+        WEB,
+        '/<Link rel="urn:xmpp:alt-connections:websocket"/d',
+        RELOAD_NGINX,
+    ),
+    edited(
+        "registration-page",
+        "/register/ answers 404",
+        WEB,
+        "s#location /register/#location /not-register/#",
+        RELOAD_NGINX,
+    ),
+    closed("direct-tls-servers", "port 5270 is closed, while port 5269 is open", "s2s_direct_tls"),
+    closed("xep-0368", "port 5223 is closed, while port 5222 is open", "c2s_direct_tls"),
+    edited("stun", "answers those who want a relay, and no binding", TURN, "$ a no-stun", RESTART_TURN),
+    Break(
+        "turn",
+        f"mkdir -p {OPEN_RELAY} && printf '[Service]\\nExecStartPre=\\nExecStartPre=/bin/sh -c \"sed s/^use-auth-secret/no-auth/ "
+        f"{TURN} >/run/coturn/turnserver.conf\"\\n' > {OPEN_RELAY}/zz.conf && systemctl daemon-reload && {RESTART_TURN}",
+        f"rm -r {OPEN_RELAY} && systemctl daemon-reload && {RESTART_TURN}",
+        "port 3478 relays for everybody",
+    ),
+    changed(
+        "turn", "relays nothing for its own credentials", "/etc/xmpp/turn.secret", "echo other > /etc/xmpp/turn.secret"
+    ),
+    unloaded("xep-0033", "http://jabber.org/protocol/address is not among", "addressing"),
+    unloaded("xep-0045", "http://jabber.org/protocol/muc is not among", "muc", f"conference.{EXTRA}"),
+    unloaded("xep-0055", "jabber:iq:search is not among", "search", f"search.{EXTRA}"),
+    unloaded("xep-0065", "http://jabber.org/protocol/bytestreams is not among", "proxy65", f"proxy.{EXTRA}"),
+    Break(
+        "xep-0115",
+        shell(WITHOUT_CAPS),
+        shell(f">prosody.hosts['{EXTRA}'].events.remove_handler('stream-features', prosody.promise_test)"),
+        f"a stream of {EXTRA} has no capabilities",
+    ),
+    unloaded("xep-0163", "and not pubsub/pep", "pep"),
+    unloaded("xep-0191", "urn:xmpp:blocking is not among", "blocklist"),
+    unloaded("xep-0198", "does not offer urn:xmpp:sm:3 after the login", "smacks"),
+    unloaded("xep-0237", "does not offer urn:xmpp:features:rosterver after the login", "roster"),
+    unloaded("xep-0280", "urn:xmpp:carbons:2 is not among", "carbons"),
+    unloaded("xep-0313", "urn:xmpp:mam:2 is not among", "mam"),
+    unloaded("xep-0352", "does not offer urn:xmpp:csi:0 after the login", "csi"),
+    unloaded("xep-0357", "urn:xmpp:push:0 is not among", "cloud_notify"),
+    unloaded("xep-0363", "urn:xmpp:http:upload:0 is not among", "http_file_share", f"upload.{EXTRA}"),
+]
+CAUGHT: set[str] = set()
+
+
+def differences(host: Host) -> list[dict]:
+    done = host.run("xmpp-status --diff --json")
+    assert done.stdout, done.stderr
+    found = json.loads(done.stdout)
+    # Whoever fails has an exit status that says so.
+    assert done.rc == (2 if any(one["after"] == "broken" for one in found) else done.rc)
+    return found
+
+
+@pytest.fixture(scope="module")
+def looked(rosewood: Host, internet: Host) -> Iterator[Host]:
+    """The host, whose promises are all kept as far as they can be in the lab, and nobody else looks."""
+    rosewood.out("systemctl stop xmpp-status.timer xmpp-status.service")
+    rosewood.run("xmpp-status --record")
+    entries = json.loads(rosewood.out("cat /var/lib/xmpp-status/promises.json"))["domains"][EXTRA]["promises"]
+    states = {entry["id"]: entry["state"] for entry in entries}
+    assert set(states) == PROMISES
+    # The lab has a private authority, and Prosody 0.12 no channel binding by TLS 1.3.
+    weakened = {"valid-certificate"} | ({"channel-binding"} if RELEASE == "bookworm" else set())
+    assert {name: state for name, state in states.items() if state != "kept"} == dict.fromkeys(weakened, "weakened")
+    yield rosewood
+    rosewood.run("xmpp-status --record")
+    rosewood.out("systemctl start xmpp-status.timer")
+
+
+@pytest.mark.parametrize("broken", BREAKS, ids=lambda broken: broken.promises.replace(" ", "+"))
+def test_what_breaks_a_promise_is_seen(looked: Host, broken: Break):
+    try:
+        looked.out(f"bash -c {shlex.quote(broken.do)}")
+        found = differences(looked)
+    finally:
+        looked.out(f"bash -c {shlex.quote(broken.undo)}")
+    print(json.dumps(found, indent=1))
+    assert {one["id"] for one in found} == broken.ids
+    assert {one["id"] for one in found if one["after"] == "broken"} == broken.ids
+    # Where a port goes with the module of one domain, nobody can tell of the others.
+    assert {one["after"] for one in found if one["domain"] == EXTRA} == {"broken"}
+    assert any(broken.why in one["reason"] for one in found if one["id"] == broken.promises.split()[0])
+    CAUGHT.update(broken.ids)
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "why"),
+    [
+        ("s/[0-9A-Fa-f]{4}$/0000/", "broken", f"the DS record of {EXTRA}. fits none of its keys"),
+        ("d", "weakened", f"the zone above {EXTRA}. has no DS record for it"),
+    ],
+)
+def test_an_unsigned_zone_is_seen(looked: Host, internet: Host, change: str, state: str, why: str):
+    """By what the zone above it says, which the resolver asks anew."""
+    sign = "world-sign && systemctl reload nsd && systemctl restart unbound"
+    before = internet.out(f"cat {WORLD}")
+    try:
+        internet.out(f"bash -c \"sed -i -E '{change}' {WORLD} && {sign}\"")
+        found = differences(looked)
+    finally:
+        internet.out(f"sh -c 'cat > {WORLD}'", stdin=before + "\n")
+        internet.out(f"bash -c '{sign}'")
+    print(json.dumps(found, indent=1))
+    assert [(one["domain"], one["id"], one["after"]) for one in found] == [(EXTRA, "dnssec", state)]
+    assert why in found[0]["reason"]
+    CAUGHT.add("dnssec")
+
+
+def test_another_server_is_reported_as_it_is(looked: Host):
+    """It has Prosody's own defaults, and no direct TLS; what is configured here says nothing of it."""
+    done = looked.run("xmpp-status honest.test --json")
+    found = {one["subject"].removeprefix("promise "): one for one in json.loads(done.stdout)}
+    print(json.dumps(found, indent=1))
+    assert done.rc == 2
+    assert {name for name, one in found.items() if one["level"] == "fails"} == {"tlsa", "caa", "no-plain-mechanisms"}
+    assert "PLAIN" in found["no-plain-mechanisms"]["text"] and "honest.test" in found["caa"]["text"]
+    kept = {"dnssec", "srv", "encrypted-clients", "encrypted-servers", "tls-versions", "valid-certificate", "scram"}
+    assert {name for name in kept if found[name]["text"].startswith("unknown")} == set()
+    assert "playbook" not in done.stdout
+    nobody = looked.run("xmpp-status nobody.invalid")
+    assert (nobody.rc, "nobody.invalid has no XMPP server" in nobody.stderr) == (2, True)
+
+
+def test_all_of_them_are_mended_and_none_was_left_out(looked: Host, request: pytest.FixtureRequest):
+    assert differences(looked) == []
+    print(f"promises: {len(PROMISES)}, broken: {len(BREAKS) + 2} ways, caught: {len(CAUGHT)}")
+    everything = {name for broken in BREAKS for name in broken.ids} | {"dnssec"}
+    assert everything == PROMISES

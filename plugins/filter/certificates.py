@@ -1,0 +1,14 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Certificates and keys as files of a host. The filter is documented beside this file; Ansible names it where it fails."""
+
+from __future__ import annotations
+
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import certificates
+
+
+class FilterModule:
+    def filters(self):
+        return {"certificate_files": certificates.certificate_files}

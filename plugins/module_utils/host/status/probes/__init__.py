@@ -1,0 +1,24 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The probes that prove promises, by their names. None of them changes anything."""
+
+from . import accounts, encryption, extensions, machine, names, relay, web
+from .base import PROBES, Broken, Evidence, Probe, Subject, Unknown, Weakened
+
+__all__ = [
+    "PROBES",
+    "Broken",
+    "Evidence",
+    "Probe",
+    "Subject",
+    "Unknown",
+    "Weakened",
+    "accounts",
+    "encryption",
+    "extensions",
+    "machine",
+    "names",
+    "relay",
+    "web",
+]

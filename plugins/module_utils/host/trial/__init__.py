@@ -1,0 +1,4 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What could lock the operator out is applied on trial: unless it is kept in time, the host rolls back."""
