@@ -16,7 +16,7 @@ import shutil
 import stat
 import time
 
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree import account_names
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_files import account_names
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host import commands, files
 
 BASE = "/var/backups/xmpp"

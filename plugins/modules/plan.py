@@ -13,8 +13,8 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree imp
     RUN_DIR,
     STATE_DIR,
     ConfigTree,
-    ConfigTreeError,
 )
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_change import ConfigTreeError
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_texts import unpack
 
 DOCUMENTATION = r"""

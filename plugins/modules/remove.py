@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree import ConfigTreeError
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_change import ConfigTreeError
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.removal import Removal, RemovalError
 
 DOCUMENTATION = r"""

@@ -421,7 +421,7 @@ ONE_HOME = {
         r"subprocess\.run\(",
         "host/commands.py",
         # Validators' output is one text, in the order in which it came.
-        {"config_tree.py"},
+        {"config_tree_validators.py"},
     ),
     "asks for STARTTLS": (r"urn:ietf:params:xml:ns:xmpp-tls", "host/tls.py", set()),
     "speaks to Prosody's shell": (r"repl-input", "host/prosody.py", set()),

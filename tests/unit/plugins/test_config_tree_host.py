@@ -18,12 +18,9 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import config_tree
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree import (
-    ConfigTree,
-    ConfigTreeError,
-    NotRestored,
-)
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import config_tree, config_tree_validators
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree import ConfigTree
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_change import ConfigTreeError, NotRestored
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_texts import (
     conceal,
     find_serial,
@@ -620,7 +617,7 @@ def test_a_live_validator_finds_the_former_files(place, tmp_path):
 
 
 def test_a_validator_without_end(place, monkeypatch):
-    monkeypatch.setattr(config_tree, "VALIDATOR_SECONDS", 0.2)
+    monkeypatch.setattr(config_tree_validators, "SECONDS", 0.2)
     with pytest.raises(ConfigTreeError, match=r"says \(no answer for 0.2 s\):\nhello\nNothing was changed"):
         place.apply([place.file("a", "x")], validate_live=["sh", "-c", "echo hello; exec sleep 20"])
     assert place.snapshot() == {}
@@ -629,7 +626,7 @@ def test_a_validator_without_end(place, monkeypatch):
 def test_a_validator_that_never_stops_talking(place):
     with pytest.raises(ConfigTreeError) as e:
         place.apply([place.file("a", "x")], validate_live=["sh", "-c", "yes | head -c 100000; exit 1"])
-    assert len(e.value.details["output"]) < config_tree.OUTPUT_CHARACTERS + 20
+    assert len(e.value.details["output"]) < config_tree_validators.OUTPUT_CHARACTERS + 20
 
 
 def test_no_shell_sees_a_validator(place, tmp_path):
