@@ -162,19 +162,21 @@ class Journal:
 
 
 def _stage(change, step):
+    uid, gid = change.ids
     if change.do == "mkdir":
         os.mkdir(change.path, 0o700)
-        set_directory(change.path, *change.ids, int(change.entry["mode"], 8))
+        set_directory(change.path, uid, gid, int(change.entry["mode"], 8))
     elif change.data is not None:
-        write_new(step["new"], change.data, *change.ids, int(change.entry["mode"], 8))
+        write_new(step["new"], change.data, uid, gid, int(change.entry["mode"], 8))
     elif change.do in ("create", "replace"):
         os.symlink(change.entry["target"], step["new"])
-        os.lchown(step["new"], *(-1 if one is None else one for one in change.ids))
+        os.lchown(step["new"], *(-1 if one is None else one for one in (uid, gid)))
 
 
 def _swap(change, step):
     if change.do == "attributes":
-        set_directory(change.path, *change.ids, int(change.entry["mode"], 8))
+        uid, gid = change.ids
+        set_directory(change.path, uid, gid, int(change.entry["mode"], 8))
     elif change.do == "create":
         os.link(step["new"], change.path, follow_symlinks=False)
     elif change.do == "replace":
