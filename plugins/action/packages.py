@@ -12,6 +12,7 @@ import time
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import answers
 
 MODULE = "magicbroccoli.xmpp.packages"
 # What apt, dpkg and python-apt say when somebody else is at work.
@@ -64,7 +65,7 @@ class ActionModule(ActionBase):
                 task_vars=self._vars,
             )
             if answer.get("failed"):
-                raise AnsibleActionFail(answer.get("msg") or "the host did not answer")
+                raise AnsibleActionFail(answers.problem(answer))
             busy = answer["busy"]
             if not busy:
                 return

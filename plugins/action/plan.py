@@ -15,7 +15,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible_collections.magicbroccoli.xmpp.plugins.action.config_tree import Renderer
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_texts import pack
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import plan
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import answers, plan
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.variables import Variables
 
 MODULE = "magicbroccoli.xmpp.plan"
@@ -92,7 +92,7 @@ class ActionModule(Renderer):
             task_vars=task_vars,
         )
         if answer.get("failed"):
-            raise AnsibleActionFail(answer.get("msg") or "the host did not answer", result=answer)
+            raise AnsibleActionFail(answers.problem(answer), result=answer)
         for role, paths in answer["differ"].items():
             changes[role].add("file", "to change", paths)
         for role, paths in answer["missing"].items():

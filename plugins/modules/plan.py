@@ -133,7 +133,8 @@ def main():
     except ConfigTreeError as error:
         module.fail_json(msg=str(error), **error.details)
     missing = {role: [path for path in paths if not glob.glob(path)] for role, paths in payload["exists"].items()}
-    module.exit_json(changed=False, differ=differ, missing=missing, skipped_validators=tree.skipped, diff=diffs)
+    skipped = tree.validators.skipped
+    module.exit_json(changed=False, differ=differ, missing=missing, skipped_validators=skipped, diff=diffs)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,14 @@
 
 from __future__ import annotations
 
+import json
+import types
+
 import pytest
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_texts import pack
+from ansible_collections.magicbroccoli.xmpp.plugins.modules import plan as module
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.answers import problem
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.plan import (
     Changes,
     compare_packages,
@@ -100,3 +107,26 @@ def test_a_complete_list_has_all_names():
     changes = {"nginx": Changes()}
     changes["nginx"].add("file", "to change", list("abcde"))
     assert summary(changes, ["nginx"], "rosewood", 5)[0] == "nginx: 5 files to change: a, b, c, d, e"
+
+
+def test_the_module_compares_the_trees_of_roles(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("CONFIG_TREE_PREFIX", str(tmp_path))
+    there = tmp_path / "there"
+    there.write_text("x")
+    there.chmod(0o600)
+    entry = {"state": "file", "owner": "root", "group": "root", "mode": "0600", "content": "x", "secret": False}
+    trees = {name: {"files": [{**entry, "path": str(tmp_path / name)}]} for name in ("there", "new")}
+    payload = pack({"trees": trees, "exists": {"one": [str(there), str(tmp_path / "gone")]}})
+    with patch_module_args({"_payload": payload}), pytest.raises(SystemExit):
+        module.main()
+    result = json.loads(capsys.readouterr().out)
+    assert result["differ"] == {"there": [], "new": [str(tmp_path / "new")]}
+    assert result["missing"] == {"one": [str(tmp_path / "gone")]}
+    assert (result["changed"], result["skipped_validators"], result["diff"]) == (False, [], [])
+
+
+def test_an_error_of_a_module_that_has_ended_is_shown():
+    crash = types.SimpleNamespace(event=types.SimpleNamespace(msg="no attribute 'x'"))
+    assert problem({"failed": True, "exception": crash}) == "no attribute 'x'"
+    assert problem({"failed": True, "msg": "no", "exception": crash}) == "no"
+    assert problem({"failed": True}) == "the host did not answer"
