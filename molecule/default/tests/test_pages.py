@@ -148,6 +148,17 @@ def test_what_else_a_browser_asks_for(internet, name):
     assert (status, headers["content-type"]) == (200, "text/css")
 
 
+def test_a_stopped_socket_of_qr_codes_is_found(rosewood):
+    """Nobody else would say so: an invitation has no code then, and no unit has failed."""
+    rosewood.out("systemctl stop xmpp-qr.socket xmpp-qr.service")
+    try:
+        done = rosewood.run("xmpp-status --json")
+    finally:
+        rosewood.out("systemctl start xmpp-qr.socket")
+    wrong = {one["subject"]: one["text"] for one in json.loads(done.stdout) if one["level"] == "fails"}
+    assert (done.rc, wrong) == (2, {"unit xmpp-qr.socket": "inactive (dead, success)"})
+
+
 def test_an_operator_s_own_page_comes_first(internet, rosewood):
     rosewood.out("echo mine > /var/www/xmpp/index.html")
     try:
