@@ -15,7 +15,15 @@ MODULE = "prosody-check-modules; run the playbook"
 
 
 def _found(
-    xep: str, en: str, de: str, probe: str, argument: str, asked: str, when: str = "clients", mend: str = MODULE
+    xep: str,
+    en: str,
+    de: str,
+    probe: str,
+    argument: str,
+    asked: str,
+    when: str = "clients",
+    mend: str = MODULE,
+    right: str = "",
 ) -> Promise:
     number = int(xep)
     return Promise(
@@ -28,7 +36,7 @@ def _found(
         argument=argument,
         when=when,
         asked=asked,
-        right=f"{argument} is there" if argument else "as the extension says",
+        right=right or (f"{argument} is there" if argument else "as the extension says"),
         mend=mend,
     )
 
@@ -36,6 +44,7 @@ def _found(
 SERVER = "service discovery of the domain"
 ACCOUNT = "service discovery of an account, as its owner"
 STREAM = "features of a stream after the login"
+UPLOAD = "service discovery of the component, a slot, and 64 bytes there and back, which are removed"
 
 EXTENSIONS: tuple[Promise, ...] = (
     _found(
@@ -108,8 +117,10 @@ EXTENSIONS: tuple[Promise, ...] = (
     ),
     _found(
         *("0363", "Upload of files", "Hochladen von Dateien"),
-        *("upload", "urn:xmpp:http:upload:0", "service discovery of the component, and its page"),
+        *("upload", "urn:xmpp:http:upload:0", UPLOAD),
         when="uploads",
+        right="urn:xmpp:http:upload:0 is there, and the file that comes back is the one that was sent",
+        mend="nginx -t; journalctl -u prosody --grep upload",
     ),
     _found(
         *("0368", "Clients connect by TLS from the first byte", "Clients verbinden sich vom ersten Byte an mit TLS"),

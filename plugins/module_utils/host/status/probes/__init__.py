@@ -1,9 +1,9 @@
 # Copyright (c) magicbroccoli contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The probes that prove promises, by their names. None of them changes anything."""
+"""The probes that prove promises, by their names. None of them leaves a change behind."""
 
-from . import accounts, encryption, extensions, machine, names, relay, web
+from . import accounts, encryption, extensions, machine, names, relay, uploads, web
 from .base import PROBES, Broken, Evidence, Probe, Subject, Unknown, Weakened
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "machine",
     "names",
     "relay",
+    "uploads",
     "web",
 ]

@@ -184,17 +184,3 @@ def registration_page(subject: Subject, _argument: str) -> str:
     if "frame-ancestors" not in policy and "x-frame-options" not in page.headers:
         raise Broken(f"{place} may be framed by another site")
     return f"{place} answers {page.status}"
-
-
-@probe("upload", outside=False)
-def upload(subject: Subject, wanted: str) -> str:
-    """Look for the feature of the upload component, and see that its name leads to the web server."""
-    from . import extensions
-
-    name = subject.domain["components"]["upload"]
-    text = extensions.component(subject, f"upload {wanted}")
-    if "web" in subject.promises["services"]:
-        page = fetch(subject, "/file_share/", host=name)
-        if page.status >= 500:
-            raise Broken(f"https://{name}/ answers {page.status}")
-    return text
