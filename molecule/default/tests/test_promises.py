@@ -132,10 +132,13 @@ def ported(promise: str, why: str, make: str, suites: str) -> Break:
     return Break(promise, f"{make} > {place} && {serve} && {config.do} && {up}", undo, why)
 
 
-RSA = (
-    "openssl req -x509 -newkey rsa:2048 -nodes -keyout - -days 30 -subj /CN=x "
-    f"-addext subjectAltName=DNS:{EXTRA} 2>/dev/null"
-)
+def rsa(bits: int) -> str:
+    return (
+        f"openssl req -x509 -newkey rsa:{bits} -nodes -keyout - -days 30 -subj /CN=x "
+        f"-addext subjectAltName=DNS:{EXTRA} 2>/dev/null"
+    )
+
+
 EXPIRED = python(
     "import datetime as d; from cryptography import x509; from cryptography.hazmat.primitives import hashes, serialization as s; "
     "from cryptography.hazmat.primitives.asymmetric import ec; k = ec.generate_private_key(ec.SECP256R1()); "
@@ -197,8 +200,13 @@ BREAKS = [
         *(NGINX, "s/ssl_ciphers /&ECDHE-ECDSA-AES128-SHA256:/", RELOAD_NGINX),
     ),
     ported(
-        "forward-secrecy", "port 8444 accepts, without forward secrecy: AES128-GCM-SHA256", RSA, "AES128-GCM-SHA256"
+        "forward-secrecy",
+        "port 8444 accepts, without forward secrecy: AES128-GCM-SHA256",
+        rsa(3072),
+        "AES128-GCM-SHA256",
     ),
+    # Clients do not trust such a key, either.
+    ported("long-keys valid-certificate", "RSA of 1024 bits", rsa(1024), "ECDHE-RSA-AES128-GCM-SHA256"),
     ported("valid-certificate", "certificate has expired", EXPIRED, "ECDHE-ECDSA-AES128-GCM-SHA256"),
     mechanisms("no-plain-mechanisms", "PLAIN is offered", 's/"PLAIN",/"X-NONE",/'),
     mechanisms("scram no-plain-mechanisms channel-binding", "PLAIN", 's/"PLAIN",/"SCRAM-SHA-1", "SCRAM-SHA-1-PLUS",/'),
@@ -266,6 +274,13 @@ BREAKS = [
     unloaded("xep-0352", "does not offer urn:xmpp:csi:0 after the login", "csi"),
     unloaded("xep-0357", "urn:xmpp:push:0 is not among", "cloud_notify"),
     unloaded("xep-0363", "urn:xmpp:http:upload:0 is not among", "http_file_share", f"upload.{EXTRA}"),
+    edited(
+        "xep-0363",
+        "answers 403 to an upload",
+        UPLOADS,
+        "s/limit_except GET OPTIONS PUT/limit_except GET OPTIONS/",
+        RELOAD_NGINX,
+    ),
 ]
 CAUGHT: set[str] = set()
 
@@ -274,13 +289,6 @@ def differences(host: Host) -> list[dict]:
     done = host.run("xmpp-status --diff --json")
     assert done.stdout, done.stderr
     found = json.loads(done.stdout)
-    edited(
-        "xep-0363",
-        "answers 403 to an upload",
-        UPLOADS,
-        "s/limit_except GET OPTIONS PUT/limit_except GET OPTIONS/",
-        RELOAD_NGINX,
-    ),
     # Whoever fails has an exit status that says so.
     assert done.rc == (2 if any(one["after"] == "broken" for one in found) else done.rc)
     return found
@@ -294,8 +302,8 @@ def looked(rosewood: Host, internet: Host) -> Iterator[Host]:
     entries = json.loads(rosewood.out("cat /var/lib/xmpp-status/promises.json"))["domains"][EXTRA]["promises"]
     states = {entry["id"]: entry["state"] for entry in entries}
     assert set(states) == PROMISES
-    # The lab has a private authority, and Prosody 0.12 no channel binding by TLS 1.3.
-    weakened = {"valid-certificate"} | ({"channel-binding"} if RELEASE == "bookworm" else set())
+    # The lab has a private authority and zones that were signed just now, and Prosody 0.12 no channel binding by TLS 1.3.
+    weakened = {"valid-certificate", "cds"} | ({"channel-binding"} if RELEASE == "bookworm" else set())
     assert {name: state for name, state in states.items() if state != "kept"} == dict.fromkeys(weakened, "weakened")
     yield rosewood
     rosewood.run("xmpp-status --record")
@@ -341,13 +349,102 @@ def test_an_unsigned_zone_is_seen(looked: Host, internet: Host, change: str, sta
     CAUGHT.add("dnssec")
 
 
+@pytest.fixture
+def published(looked: Host) -> Iterator[str]:
+    """BIND takes the second domain's keys for old enough, so that it publishes CDS and CDNSKEY; returns the key of keys."""
+    keys = "/var/lib/bind/keys"
+    looked.out(f"bash -c 'mkdir -p /root/keys && cp -a {keys}/K{EXTRA}.* /root/keys'")
+    (state,) = looked.out(f"bash -c \"grep -l 'KSK: yes' {keys}/K{EXTRA}.*.state\"").splitlines()
+    name = state.rpartition("/")[2].removesuffix(".state")
+    old = "-k OMNIPRESENT now -r OMNIPRESENT now -d RUMOURED now -P sync now-1d"
+    try:
+        looked.out(f"runuser -u bind -- dnssec-settime -s -K {keys} {old} {name} && rndc loadkeys {EXTRA}")
+        until_published(looked, "grep -q .")
+        yield f"{keys} {name}"
+    finally:
+        looked.out(f"bash -c 'cp -a /root/keys/K{EXTRA}.* {keys} && rm -r /root/keys && rndc loadkeys {EXTRA}'")
+        until_published(looked, "wc -c | grep -qx 0")
+
+
+def until_published(host: Host, test: str) -> None:
+    ask = f"dig +short @127.0.0.1 {EXTRA} CDS | {test}"
+    host.out(f"bash -c 'for n in $(seq 100); do {ask} && exit; sleep 0.1; done; exit 1'")
+
+
+def test_keys_that_the_zone_does_not_name_are_seen(looked: Host, published: str):
+    """Those that it names come with the age of the keys, and BIND withdraws them."""
+    found = differences(looked)
+    print(json.dumps(found, indent=1))
+    assert [(one["domain"], one["id"], one["after"]) for one in found] == [(EXTRA, "cds", "kept")]
+    folder, name = published.split()
+    looked.out(f"runuser -u bind -- dnssec-settime -s -K {folder} -d HIDDEN now {name} && rndc loadkeys {EXTRA}")
+    until_published(looked, "wc -c | grep -qx 0")
+    found = differences(looked)
+    print(json.dumps(found, indent=1))
+    assert [(one["domain"], one["id"], one["after"]) for one in found] == [(EXTRA, "cds", "broken")]
+    assert f"{EXTRA}. has neither CDS nor CDNSKEY" in found[0]["reason"]
+    CAUGHT.add("cds")
+
+
+def test_a_key_that_is_shorter_than_recommended_is_told(looked: Host):
+    """And no alarm: operators' own certificates have such keys."""
+    port = ported("", "", rsa(2048), "ECDHE-RSA-AES128-GCM-SHA256")
+    try:
+        looked.out(f"bash -c {shlex.quote(port.do)}")
+        found = differences(looked)
+    finally:
+        looked.out(f"bash -c {shlex.quote(port.undo)}")
+    print(json.dumps(found, indent=1))
+    assert {(one["id"], one["after"]) for one in found} == {("long-keys", "weakened")}
+    assert "RSA of 2048 bits; BSI TR-02102-2 asks for 3000" in found[0]["reason"]
+
+
+LEFTOVER = (
+    ">local st, store = require 'util.stanza', require 'core.storagemanager'.open('upload.{0}', 'uploads', 'archive'); "
+    "if {1} then store:append(nil, nil, st.stanza('request', {{ filename = 'a', size = '64' }}), os.time() - 600, 'xmpp:status@{0}'); end "
+    "local count = 0; for _ in store:find(nil, {{ with = 'xmpp:status@{0}' }}) do count = count + 1; end; return count"
+)
+
+
+def test_an_upload_of_the_self_test_leaves_nothing(looked: Host):
+    """Not even that of a look that was killed."""
+    files = "find /var/lib/prosody -path '*http_file_share*' -type f -newer /root/before"
+    looked.out("touch /root/before")
+    assert looked.out(shell(LEFTOVER.format(EXTRA, "true"))).endswith("1")
+    said = looked.out("xmpp-status --explain xep-0363")
+    assert f"a file went to https://upload.{EXTRA} and came back" in said
+    assert looked.out(shell(LEFTOVER.format(EXTRA, "false"))).endswith("0")
+    assert looked.out(files) == ""
+
+
+def test_what_public_testers_would_say(looked: Host):
+    found = {one["subject"]: one for one in json.loads(looked.run("xmpp-status --json").stdout)}
+    told = {name.removeprefix("tester "): one for name, one in found.items() if name.startswith("tester ")}
+    print(json.dumps(told, indent=1))
+    assert {name: (one["level"], one["text"]) for name, one in told.items()} == {
+        "im-observatory": ("ok", "F for clients and servers: its authority is private (A without that)"),
+        "xep-0479-web": ("ok", "Advanced Server: RFC 7395, XEP-0206"),
+        "xep-0479-mobile": ("ok", "Advanced Server: XEP-0198, XEP-0352, XEP-0357"),
+        "xep-0479-calls": ("ok", "Advanced Server: XEP-0215"),
+    }
+    try:
+        looked.out(unloaded("", "", "smacks").do)
+        said = looked.out("xmpp-status --explain xep-0479-mobile || true")
+    finally:
+        looked.out(unloaded("", "", "smacks").undo)
+    assert f"{EXTRA}: kept: not reached: XEP-0198 is missing" in said
+
+
 def test_another_server_is_reported_as_it_is(looked: Host):
     """It has Prosody's own defaults, and no direct TLS; what is configured here says nothing of it."""
     done = looked.run("xmpp-status honest.test --json")
     found = {one["subject"].removeprefix("promise "): one for one in json.loads(done.stdout)}
     print(json.dumps(found, indent=1))
     assert done.rc == 2
-    assert {name for name, one in found.items() if one["level"] == "fails"} == {"tlsa", "caa", "no-plain-mechanisms"}
+    assert {name for name, one in found.items() if one["level"] == "fails"} == {
+        *("tlsa", "caa", "cds", "no-plain-mechanisms"),
+    }
+    assert found["tester im-observatory"]["text"] == "A for clients and servers"
     assert "PLAIN" in found["no-plain-mechanisms"]["text"] and "honest.test" in found["caa"]["text"]
     kept = {"dnssec", "srv", "encrypted-clients", "encrypted-servers", "tls-versions", "valid-certificate", "scram"}
     assert {name for name in kept if found[name]["text"].startswith("unknown")} == set()
@@ -358,6 +455,6 @@ def test_another_server_is_reported_as_it_is(looked: Host):
 
 def test_all_of_them_are_mended_and_none_was_left_out(looked: Host, request: pytest.FixtureRequest):
     assert differences(looked) == []
-    print(f"promises: {len(PROMISES)}, broken: {len(BREAKS) + 2} ways, caught: {len(CAUGHT)}")
-    everything = {name for broken in BREAKS for name in broken.ids} | {"dnssec"}
+    print(f"promises: {len(PROMISES)}, broken: {len(BREAKS) + 3} ways, caught: {len(CAUGHT)}")
+    everything = {name for broken in BREAKS for name in broken.ids} | {"dnssec", "cds"}
     assert everything == PROMISES

@@ -98,6 +98,13 @@ def _validate(found: Signed, keys: dns.rrset.RRset, zone: dns.name.Name, what: s
         raise Bogus(f"the signatures of {what} of {zone} fit no key of it: {error}") from error
 
 
+def zone_of(fetch: Fetch, name: dns.name.Name) -> dns.name.Name:
+    """Return the zone in which a name is. Raises DnsError."""
+    while fetch(name, "SOA").records is None and name != dns.name.root:
+        name = name.parent()
+    return name
+
+
 def zone_keys(fetch: Fetch, zone: dns.name.Name) -> Signed:
     """Return the keys of a zone, which have signed themselves. Raises Insecure, Bogus and DnsError."""
     keys = fetch(zone, "DNSKEY")
@@ -120,7 +127,46 @@ DIGESTS = {2: "SHA256", 4: "SHA384"}
 
 def _fits(key: object, digest: object, zone: dns.name.Name) -> bool:
     algorithm = DIGESTS.get(digest.digest_type)  # type: ignore[attr-defined]
-    return bool(algorithm) and dns.dnssec.make_ds(zone, key, algorithm) == digest  # type: ignore[arg-type]
+    if not algorithm:
+        return False
+    own = dns.dnssec.make_ds(zone, key, algorithm)  # type: ignore[arg-type]
+    return all(
+        getattr(own, name) == getattr(digest, name) for name in ("key_tag", "algorithm", "digest_type", "digest")
+    )
+
+
+def _is(key: object, other: object, _zone: dns.name.Name) -> bool:
+    return all(getattr(key, name) == getattr(other, name) for name in ("flags", "protocol", "algorithm", "key"))
+
+
+def named_keys(fetch: Fetch, zone: dns.name.Name, keys: Signed) -> list[int]:
+    """Return the tags of the keys that a zone asks the zone above to trust, by CDS and CDNSKEY (RFC 7344, RFC 8078).
+
+    Raises Insecure where it asks for none, Bogus where it asks for others than it has and signs with, and DnsError.
+    """
+    assert keys.records is not None and keys.signatures is not None
+    named: dict[str, set[int]] = {}
+    for kind in ("CDS", "CDNSKEY"):
+        found = fetch(zone, kind)
+        if found.records is None:
+            continue
+        _validate(found, keys.records, zone, kind)
+        named[kind] = set()
+        for record in found.records:
+            if record.algorithm == 0:
+                raise Bogus(f"the zone above {zone} is asked by {kind} to give up the signatures")
+            fitting = [key for key in keys.records if (_fits if kind == "CDS" else _is)(key, record, zone)]
+            if not fitting:
+                raise Bogus(f"a key in {kind} of {zone} is none of its keys")
+            named[kind].update(dns.dnssec.key_id(key) for key in fitting)
+    if not named:
+        raise Insecure(f"{zone} has neither CDS nor CDNSKEY")
+    if len(named) == 2 and named["CDS"] != named["CDNSKEY"]:
+        raise Bogus(f"CDS and CDNSKEY of {zone} name different keys")
+    tags = set.union(*named.values())
+    if not tags & {signature.key_tag for signature in keys.signatures}:
+        raise Bogus(f"{' and '.join(named)} of {zone} name no key that signs its keys")
+    return sorted(tags)
 
 
 def climb(fetch: Fetch, zone: dns.name.Name, keys: Signed) -> list[str]:

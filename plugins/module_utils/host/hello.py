@@ -126,6 +126,7 @@ NO_RENEGOTIATION = 0x00FF
 HANDSHAKE, ALERT, SERVER_HELLO = 22, 21, 2
 SUPPORTED_VERSIONS = 43
 MOST_SUITES = 40
+NO_COMPRESSION, DEFLATE = 0, 1
 
 Connect = Callable[[], socket.socket]
 
@@ -140,6 +141,7 @@ class Hello:
 
     version: int
     suite: int
+    compression: int = NO_COMPRESSION
 
 
 def suite_name(suite: int) -> str:
@@ -159,7 +161,9 @@ def _words(numbers: Iterable[int]) -> bytes:
     return b"".join(struct.pack("!H", number) for number in numbers)
 
 
-def client_hello(name: str, version: int, suites: Sequence[int]) -> bytes:
+def client_hello(
+    name: str, version: int, suites: Sequence[int], compressions: Sequence[int] = (NO_COMPRESSION,)
+) -> bytes:
     """Return the record of a ClientHello (RFC 5246, RFC 8446) that offers one version and some suites."""
     extensions = b""
     if version > SSL3:
@@ -174,7 +178,9 @@ def client_hello(name: str, version: int, suites: Sequence[int]) -> bytes:
     session = os.urandom(32) if version == TLS13 else b""
     ciphers = [*suites, *([] if version == TLS13 else [NO_RENEGOTIATION])]
     body = struct.pack("!H", legacy) + os.urandom(32) + _vector(session, 1)
-    body += _vector(_words(ciphers), 2) + b"\x01\x00" + (_vector(extensions, 2) if extensions else b"")
+    body += (
+        _vector(_words(ciphers), 2) + _vector(bytes(compressions), 1) + (_vector(extensions, 2) if extensions else b"")
+    )
     handshake = b"\x01" + _vector(body, 3)
     return struct.pack("!BHH", HANDSHAKE, min(legacy, TLS10), len(handshake)) + handshake
 
@@ -193,17 +199,24 @@ def _read(stream: socket.socket, number: int, end: float) -> bytes:
 def _parse(body: bytes) -> Hello:
     version = int.from_bytes(body[0:2], "big")
     at = 34 + 1 + body[34]
-    suite = int.from_bytes(body[at : at + 2], "big")
+    suite, compression = int.from_bytes(body[at : at + 2], "big"), body[at + 2]
     at += 5
     while at + 4 <= len(body):
         number, length = struct.unpack("!HH", body[at : at + 4])
         if number == SUPPORTED_VERSIONS:
             version = int.from_bytes(body[at + 4 : at + 6], "big")
         at += 4 + length
-    return Hello(version, suite)
+    return Hello(version, suite, compression)
 
 
-def ask(connect: Connect, name: str, version: int, suites: Sequence[int], seconds: float) -> Hello | None:
+def ask(
+    connect: Connect,
+    name: str,
+    version: int,
+    suites: Sequence[int],
+    seconds: float,
+    compressions: Sequence[int] = (NO_COMPRESSION,),
+) -> Hello | None:
     """Return what a server chooses of one version and some suites; nothing when it refuses all.
 
     `connect` returns a connection that is ready for TLS. A server that hangs up, or that says nothing for the given time,
@@ -213,7 +226,7 @@ def ask(connect: Connect, name: str, version: int, suites: Sequence[int], second
         end = time.monotonic() + seconds
         try:
             stream.settimeout(seconds)
-            stream.sendall(client_hello(name, version, suites))
+            stream.sendall(client_hello(name, version, suites, compressions))
             kind, _record, length = struct.unpack("!BHH", _read(stream, 5, end))
             if kind == ALERT:
                 return None
@@ -245,3 +258,9 @@ def accepted(connect: Connect, name: str, version: int, seconds: float) -> list[
         found.append(hello.suite)
         rest.remove(hello.suite)
     return found
+
+
+def compresses(connect: Connect, name: str, version: int, seconds: float) -> bool:
+    """Tell whether a server compresses what it encrypts, by TLS 1.2 or older, where a client offers that (RFC 3749)."""
+    hello = ask(connect, name, version, SUITES12, seconds, (DEFLATE, NO_COMPRESSION))
+    return hello is not None and hello.compression != NO_COMPRESSION

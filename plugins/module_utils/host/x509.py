@@ -85,6 +85,9 @@ class Certificate:
     pin: str
     # SHA-256 of the whole certificate.
     digest: str
+    # The algorithm of its key, and the size of that.
+    algorithm: str
+    bits: int
 
     @property
     def life(self) -> datetime.timedelta:
@@ -94,6 +97,18 @@ class Certificate:
     def percent_left(self, now: datetime.datetime) -> float:
         """Return the percentage of its life that is left."""
         return 100 * (self.end - now) / self.life
+
+
+def _algorithm(public: object) -> tuple[str, int]:
+    if isinstance(public, rsa.RSAPublicKey):
+        return "RSA", public.key_size
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        return "ECDSA", public.curve.key_size
+    if isinstance(public, ed25519.Ed25519PublicKey):
+        return "Ed25519", 256
+    if isinstance(public, ed448.Ed448PublicKey):
+        return "Ed448", 456
+    return type(public).__name__.strip("_").removesuffix("PublicKey"), int(getattr(public, "key_size", 0))
 
 
 def _moment(certificate: x509.Certificate, name: str) -> datetime.datetime:
@@ -116,12 +131,15 @@ def look(pem: str) -> Certificate:
             names = extension.value.get_values_for_type(x509.DNSName)  # type: ignore[attr-defined]
         except x509.ExtensionNotFound:
             names = []
+        algorithm, bits = _algorithm(certificate.public_key())
         return Certificate(
             begin=_moment(certificate, "not_valid_before"),
             end=_moment(certificate, "not_valid_after"),
             names=frozenset(names),
             pin=pin(certificate.public_key()),
             digest=certificate.fingerprint(hashes.SHA256()).hex(),
+            algorithm=algorithm,
+            bits=bits,
         )
     except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension) as error:
         raise X509Error(f"no certificate: {error}") from error

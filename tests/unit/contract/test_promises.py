@@ -33,6 +33,12 @@ kept in part, as the operator has it, or waived by `status_promises_waived`.
 
 This page is generated from `plugins/module_utils/host/promises/` (`RECORD=1 pytest tests/unit/contract/test_promises.py`).
 """
+TESTERS_HEAD = """\
+## Public testers
+
+What public testers would say by their published rules, where the probes suffice for it. `xmpp-status` shows it in its table, and \
+it is neither a promise nor an alarm: the promises behind it are.
+"""
 
 
 def cell(text: str) -> str:
@@ -52,6 +58,17 @@ def page() -> str:
                 fields = [f"`{promise.id}`", promise.en, made, promise.asked, promise.right, outside, promise.source]
                 lines.append(f"| {' | '.join(map(cell, fields))} |")
         lines.append("")
+    lines += [
+        TESTERS_HEAD,
+        "| tester | `--explain` | asked | answer | from elsewhere | rules |",
+        "|---|---|---|---|---|---|",
+    ]
+    for tester in promises.TESTERS:
+        outside = "yes" if probes.PROBES[tester.probe].outside else "no"
+        fields = [tester.en, tester.id, tester.asked, tester.right, outside, tester.source]
+        lines.append(f"| {' | '.join(map(cell, fields))} |")
+    lines += ["", "Nothing is said in the words of the others:", ""]
+    lines += [f"- {name}: {why}." for name, why in promises.LEFT_OUT]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -65,7 +82,7 @@ def faults(listed, known) -> list[str]:
         found += [
             f"{promise.id}: no {key}" for key in ("source", "asked", "right", "mend") if not getattr(promise, key)
         ]
-        if promise.topic not in promises.TOPICS:
+        if promise.topic not in (*promises.TOPICS, "testers"):
             found.append(f"{promise.id}: no topic {promise.topic}")
         if promise.when not in promises.CONDITIONS:
             found.append(f"{promise.id}: no condition {promise.when}")
@@ -74,13 +91,17 @@ def faults(listed, known) -> list[str]:
     return found + [f"{name}: no promise" for name in known if name not in {promise.probe for promise in listed}]
 
 
+EVERYTHING = (*PROMISES, *promises.TESTERS)
+
+
 def test_each_promise_is_whole_and_has_a_probe_and_the_reverse():
     print(f"{len(PROMISES)} promises, {len(probes.PROBES)} probes, {len(promises.TOPICS)} topics")
-    assert len(PROMISES) >= 40 and faults(PROMISES, probes.PROBES) == []
+    assert len(PROMISES) >= 40 and faults(EVERYTHING, probes.PROBES) == []
     for names in promises.TOPICS.values():
         assert set(names) == set(promises.LANGUAGES)
     assert {promise.when for promise in PROMISES} == set(promises.CONDITIONS)
     assert {promise.topic for promise in PROMISES} == set(promises.TOPICS)
+    assert {tester.topic for tester in promises.TESTERS} == {"testers"} and promises.LEFT_OUT
 
 
 @pytest.mark.parametrize(
@@ -97,13 +118,13 @@ def test_each_promise_is_whole_and_has_a_probe_and_the_reverse():
     ],
 )
 def test_faults_of_the_list_are_found(change, fault):
-    first, *rest = PROMISES
+    first, *rest = EVERYTHING
     values = {name: getattr(first, name) for name in first.__dataclass_fields__}
     assert fault in faults([promises.Promise(**{**values, **change}), *rest], probes.PROBES)
 
 
 def test_sentences_are_sentences():
-    for promise in PROMISES:
+    for promise in EVERYTHING:
         for text in promise.texts.values():
             assert re.fullmatch(r"[A-ZÄÖÜ].{10,110}\.", text), text
     assert len({promise.en for promise in PROMISES}) == len({promise.de for promise in PROMISES}) == len(PROMISES)

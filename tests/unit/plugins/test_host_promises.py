@@ -9,6 +9,7 @@ import os
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 import time
 import warnings
@@ -17,7 +18,14 @@ from pathlib import Path
 import pytest
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host import dns, hello, promises, tls, x509
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.status import main, probes, promised, report, show
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.status.probes import extensions, machine, relay
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.status.probes import (
+    extensions,
+    keys,
+    machine,
+    names,
+    relay,
+    testers,
+)
 
 COMPONENTS = {kind: f"{kind}.a.test" for kind in ("muc", "upload", "proxy", "search")}
 DOMAIN = {"domain": "a.test", "web": "a.test", "components": COMPONENTS}
@@ -242,12 +250,13 @@ def test_a_hostile_server_neither_hangs_nor_crashes_the_check(monkeypatch, behav
         monkeypatch.setattr(dns, "PORT", number)
         config = {**CONFIG, "ports": ports, "promises": section}
         begun = time.monotonic()
-        results = promised.look(config, True, seconds=0.6)
+        results = promised.look(config, True, seconds=0.6, testers=True)
         taken = time.monotonic() - begun
     states = {result.promise.id: result.state for result in results}
     print(f"{behave.__name__}: {taken:.2f} s, {len(asked)} connections, {states}")
     assert taken < 5 and len(asked) < 300
     assert [result for result in results if "could not be asked" in result.reason] == []
+    assert states["im-observatory"] == "unknown"
     # One that asks for TLS and then breaks it has let nobody in.
     kept = {name for name, state in states.items() if state == "kept"}
     assert kept <= ({"encrypted-clients", "encrypted-servers"} if behave is features_then_noise else set())
@@ -389,6 +398,115 @@ def test_suites_are_told_apart(certificate, suites, lowest, expected):
     for name, (kept, text) in found.items():
         assert kept == (not expected.get(name)) and expected.get(name, "") in text
     assert len(asked) < 25
+
+
+@pytest.mark.parametrize(
+    ("versions", "sizes", "more", "expected"),
+    [
+        ({hello.TLS12: [0xC02B, 0xC02C]}, [("ECDSA", 256)], {}, "A"),
+        ({hello.TLS12: [0xC02F], hello.TLS13: [0x1301]}, [("RSA", 2048)], {}, "A"),
+        # 0.3 * 97.5 + 0.3 * 90 + 0.4 * 90, as its page has it.
+        ({hello.TLS11: [0x002F], hello.TLS12: [0xC030]}, [("RSA", 3072)], {}, "A"),
+        ({hello.TLS12: [0xC02F]}, [("RSA", 2047)], {}, "B"),
+        ({hello.TLS12: [0xC02F]}, [("ECDSA", 256), ("RSA", 1024)], {}, "B"),
+        ({hello.TLS12: [0xC02F]}, [("RSA", 1023)], {}, "F"),
+        ({hello.SSL3: [0x002F], hello.TLS12: [0xC02F]}, [("RSA", 2048)], {}, "B"),
+        ({hello.SSL3: [0x000A]}, [("RSA", 2048)], {}, "F"),
+        ({hello.TLS11: [0x002F]}, [("RSA", 2048)], {}, "C"),
+        ({hello.TLS12: [0xC011]}, [("RSA", 2048)], {}, "C"),
+        ({hello.TLS12: [0xC02F]}, [("RSA", 2048)], {"compresses": True}, "C"),
+        ({hello.TLS12: [0xC02F]}, [("RSA", 2048)], {"is_valid": False}, "F"),
+        # Export: 30 + 0.3 * 40 + 0.4 * 50; no authentication: 30 + 0 + 32; and without encryption 30 + 27 + 0.
+        ({hello.TLS12: [0x0003, 0xC030]}, [("RSA", 2048)], {}, "C"),
+        ({hello.TLS12: [0x0034]}, [("RSA", 2048)], {}, "C"),
+        ({hello.TLS12: [0x003B]}, [("RSA", 2048)], {}, "C"),
+        ({hello.TLS13: [0x1301]}, [("RSA", 2048)], {}, "TLS 1.3 alone"),
+        ({hello.TLS12: [0x009E]}, [("RSA", 2048)], {}, "group of DHE"),
+        ({hello.TLS12: [0x00FE]}, [("RSA", 2048)], {}, "0x00FE is not known"),
+        ({hello.TLS12: [0xC02F]}, [("Ed25519", 256)], {}, "no key of Ed25519"),
+    ],
+)
+def test_grades_of_im_observatory(versions, sizes, more, expected):
+    arguments = {"compresses": False, "is_valid": True, **more}
+    if len(expected) == 1:
+        assert testers.observatory_grade(versions, sizes, **arguments) == expected
+    else:
+        with pytest.raises(probes.Unknown, match=expected):
+            testers.observatory_grade(versions, sizes, **arguments)
+
+
+def test_each_known_suite_has_its_bits():
+    found = {name: testers.cipher_bits(name) for suite, name in hello.KNOWN.items() if suite not in hello.SUITES13}
+    print(found)
+    assert {name for name, bits in found.items() if bits == 0} == {"NULL-MD5", "NULL-SHA", "NULL-SHA256"}
+    assert {name for name, bits in found.items() if 0 < bits < 128} == {
+        name for name in found if name.startswith("EXP-") or "DES-CBC-" in name
+    }
+    assert all(bits == 256 for name, bits in found.items() if "256-" in name or "CHACHA" in name or "AES256" in name)
+
+
+def test_what_testers_say_is_no_promise(monkeypatch):
+    """It is told, and neither noted nor an alarm."""
+    answering(monkeypatch, {"observatory": "F for clients", "category": probes.Unknown("no answer")})
+    results = promised.look({**CONFIG, "promises": SECTION}, False, testers=True)
+    found = {item.subject: item for item in promised.findings(results) if item.subject.startswith("tester ")}
+    assert {name: (item.level, item.text) for name, item in found.items()} == {
+        "tester im-observatory": ("ok", "F for clients"),
+        **{f"tester xep-0479-{name}": ("ok", "cannot be told: no answer") for name in ("web", "mobile", "calls")},
+    }
+    noted = promised.state_of(results, 1000)["domains"]["a.test"]["promises"]
+    assert {entry["id"] for entry in noted} == {promise.id for promise in promises.PROMISES}
+    assert promised.counts(results) == {"kept": len(promises.PROMISES), "broken": 0, "unknown": 0, "weakened": 0}
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("rsa-3072", "RSA of 3072 bits"), ("ecdsa-p256", "ECDSA of 256 bits"), (2048, "asks for 3000")],
+)
+def test_sizes_of_keys(tmp_path, kind, expected):
+    path = tmp_path / "both.pem"
+    if isinstance(kind, int):
+        command = f"openssl req -x509 -newkey rsa:{kind} -nodes -keyout - -days 3 -subj /CN=a.test"
+        path.write_text(subprocess.run(command.split(), capture_output=True, text=True, check=True).stdout)
+    else:
+        key = x509.new_key(kind)
+        path.write_text(key + x509.self_signed(key, ["a.test"], "a.test", 30))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+
+    def behave(stream):
+        with contextlib.suppress(ssl.SSLError), context.wrap_socket(stream, server_side=True) as inside:
+            inside.recv(1)
+
+    with listening(behave) as (number, _asked):
+        config = {**CONFIG, "ports": [{"port": number, "name": "a.test"}], "promises": SECTION}
+        subject = probes.Subject(config, DOMAIN, probes.Evidence(10))
+        try:
+            said = keys.key_sizes(subject, "")
+        except probes.Weakened as error:
+            said = str(error)
+    assert expected in said
+
+
+def test_when_bind_publishes_what_the_zone_above_shall_know(tmp_path, monkeypatch):
+    monkeypatch.setattr(names, "KEY_STATES", f"{tmp_path}/K{{zone}}+*.state")
+    assert names.publishes_later("a.test.") is None
+    now = time.time()
+
+    def write(name, hours):
+        moment = time.strftime("%Y%m%d%H%M%S", time.gmtime(now + hours * 3600))
+        (tmp_path / name).write_text(f"KSK: yes\nPublishCDS: {moment} (then)\nDSState: hidden\n")
+
+    (tmp_path / "Ka.test.+013+1.state").write_text("ZSK: yes\n")
+    write("Kb.test.+013+2.state", 20)
+    assert names.publishes_later("a.test.") is None
+    write("Ka.test.+013+2.state", 20)
+    assert round(names.publishes_later("a.test.") - now) in (19 * 3600 + 3600, 20 * 3600 - 1)
+    # One of them should have been published long ago.
+    write("Ka.test.+013+3.state", -7)
+    assert names.publishes_later("a.test.") is None
+    write("Ka.test.+013+3.state", -1)
+    assert names.publishes_later("a.test.") is not None
 
 
 def test_every_suite_has_its_place():

@@ -131,7 +131,9 @@ def test_units(monkeypatch, text, level, said):
 def test_certificates(monkeypatch, days, left, level, said):
     """By their own lives."""
     end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days * left / 100)
-    certificate = x509.Certificate(end - datetime.timedelta(days=days), end, frozenset(["a.test"]), "", "")
+    certificate = x509.Certificate(
+        end - datetime.timedelta(days=days), end, frozenset(["a.test"]), "", "", "ECDSA", 256
+    )
     monkeypatch.setattr(x509, "look", lambda _text: certificate)
     found = outcome(local.check_certificate, CONFIG, "/c.pem")
     print(f"{days} days, {left} % left: {found}")

@@ -6,31 +6,40 @@
 from .extensions import EXTENSIONS
 from .kinds import CONDITIONS, LANGUAGES, STATES, TOPICS, Config, Domain, Promise
 from .server import SERVER
+from .testers import LEFT_OUT, TESTERS
 
 PROMISES: tuple[Promise, ...] = (*SERVER, *EXTENSIONS)
 
 __all__ = [
     "CONDITIONS",
     "LANGUAGES",
+    "LEFT_OUT",
     "PROMISES",
     "STATES",
+    "TESTERS",
     "TOPICS",
     "Config",
     "Domain",
     "Promise",
     "applying",
+    "graded",
     "named",
 ]
 
 
-_BY_ID = {promise.id: promise for promise in PROMISES}
+_BY_ID = {promise.id: promise for promise in (*PROMISES, *TESTERS)}
 
 
 def named(identity: str) -> Promise:
-    """Return the promise with an id. Raises KeyError."""
+    """Return the promise with an id, or what a tester would say. Raises KeyError."""
     return _BY_ID[identity]
 
 
 def applying(config: Config, domain: Domain) -> list[Promise]:
     """Return the promises that a domain makes, by what the host is configured to offer."""
     return [promise for promise in PROMISES if promise.applies(config, domain)]
+
+
+def graded(config: Config, domain: Domain) -> list[Promise]:
+    """Return what testers would say of a domain, by what the host is configured to offer."""
+    return [promise for promise in TESTERS if promise.applies(config, domain)]

@@ -15,6 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from .. import promises, words
 from . import network, promised, show, states
@@ -145,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     end = time.monotonic() + given.wait
     while True:
         with concurrent.futures.ThreadPoolExecutor(1) as beside:
-            asked = beside.submit(promised.look, config, outside)
+            asked = beside.submit(promised.look, config, outside, testers=True)
             # The ports of others are looked at by the promises alone.
             findings = [] if given.domain else look(config, outside)
             results = asked.result()
@@ -155,7 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         time.sleep(3)
     now = int(time.time())
     if given.record:
-        findings = states.record(findings, now, config["disks"], lambda: promised.note(results, now))
+        more = partial(promised.note, results, now)
+        findings = states.record(findings, now, config["disks"], more, promised.counts(results))
     if given.json:
         print(json.dumps([item.as_dict() for item in findings], indent=1), flush=True)
     else:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import files, words
-from ..promises import Domain, Promise, applying
-from ..promises.kinds import BROKEN, KEPT, UNKNOWN, WEAKENED
+from ..promises import TESTERS, Domain, Promise, applying, graded
+from ..promises.kinds import BROKEN, KEPT, STATES, UNKNOWN, WEAKENED
 from . import probes, states
 from .checks import FAIL, OK, WARN, Config, Finding
 
@@ -53,22 +53,27 @@ def _ask(subject: probes.Subject, promise: Promise, waived: Sequence[str]) -> tu
         return UNKNOWN, f"it could not be asked: {error!r}"
 
 
-def _jobs(config: Config, outside: bool) -> list[tuple[Domain, Promise]]:
-    """Return what is to be asked: each promise of each domain; from outside, what can be asked from there."""
+def _jobs(config: Config, outside: bool, testers: bool) -> list[tuple[Domain, Promise]]:
+    """Return what is to be asked: each promise of each domain, and what testers say; from outside, what can be asked from there."""
     section = config.get("promises")
     if not section:
         return []
     return [
         (domain, promise)
         for domain in section["domains"]
-        for promise in applying(section, domain)
+        for promise in [*applying(section, domain), *(graded(section, domain) if testers else [])]
         if (probes.PROBES[promise.probe].outside or not outside) and promise.topic not in section.get("left_out", ())
     ]
 
 
-def look(config: Config, outside: bool, only: str = "", seconds: float | None = None) -> list[Result]:
-    """Ask for all promises, or for one. What has not answered in time is unknown, and is not waited for."""
-    jobs = [job for job in _jobs(config, outside) if only in ("", job[1].id)]
+def look(
+    config: Config, outside: bool, only: str = "", seconds: float | None = None, *, testers: bool = False
+) -> list[Result]:
+    """Ask for all promises, or for one; with `testers`, what those would say comes after them.
+
+    What has not answered in time is unknown, and is not waited for.
+    """
+    jobs = [job for job in _jobs(config, outside, testers or bool(only)) if only in ("", job[1].id)]
     if seconds is None:
         number = len({domain["domain"] for domain, _promise in jobs})
         seconds = SECONDS + SECONDS_OF_DOMAIN * max(0, number - DOMAINS)
@@ -110,10 +115,20 @@ def _remedy(promise: Promise, foreign: str) -> str:
     return look if foreign else f"{look}; {promise.mend}"
 
 
+def _grade(promise: Promise, results: Sequence[Result]) -> Finding:
+    said: dict[str, list[str]] = {}
+    for result in results:
+        text = result.reason if result.state == KEPT else f"cannot be told: {result.reason}"
+        said.setdefault(text, []).append(result.domain)
+    texts = [text if len(said) == 1 else f"{', '.join(names)}: {text}" for text, names in said.items()]
+    return Finding(f"tester {promise.id}", OK, "; ".join(texts))
+
+
 def findings(results: Sequence[Result], outside: bool = False, foreign: str = "") -> list[Finding]:
     """Return one finding for each promise, whatever the number of domains.
 
-    From outside, it is no fault of the host that we cannot tell. A `foreign` domain is not for us to mend.
+    From outside, it is no fault of the host that we cannot tell. A `foreign` domain is not for us to mend. What testers would
+    say is told as it is.
     """
     levels = {**LEVELS, UNKNOWN: OK} if outside else LEVELS
     by_promise: dict[str, list[Result]] = {}
@@ -123,6 +138,9 @@ def findings(results: Sequence[Result], outside: bool = False, foreign: str = ""
     found = []
     for identity, those in by_promise.items():
         promise = those[0].promise
+        if promise in TESTERS:
+            found.append(_grade(promise, those))
+            continue
         state = max((item.state for item in those), key=(KEPT, WEAKENED, UNKNOWN, BROKEN).index)
         reasons: dict[str, list[str]] = {}
         for item in those:
@@ -164,11 +182,19 @@ def state_of(results: Sequence[Result], now: float) -> dict[str, Any]:
     before = states_of(noted())
     domains: dict[str, Any] = {}
     for result in results:
+        if result.promise in TESTERS:
+            continue
         old = before.get((result.domain, result.promise.id), {})
         since = old.get("since") if old.get("state") == result.state else None
         entry = {"id": result.promise.id, "state": result.state, "since": since or iso(now), "reason": result.reason}
         domains.setdefault(result.domain, {"promises": []})["promises"].append(entry)
     return {"checked": iso(now), "domains": domains}
+
+
+def counts(results: Sequence[Result]) -> dict[str, int]:
+    """Return how many promises are in which state, each domain's counted, for graphs."""
+    found = [result.state for result in results if result.promise not in TESTERS]
+    return {state: found.count(state) for state in STATES}
 
 
 def note(results: Sequence[Result], now: float) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .. import alarm, files, words
@@ -89,8 +89,8 @@ def told_before() -> list[str]:
     return list(dict.fromkeys(told))
 
 
-def note(findings: Sequence[Finding], now: float, disks: Sequence[str]) -> None:
-    """Write into the state what was found, and how much is free on each disk."""
+def note(findings: Sequence[Finding], now: float, disks: Sequence[str], counts: Mapping[str, int]) -> None:
+    """Write into the state what was found, how many promises are in which state, and how much is free on each disk."""
     failing = sorted(item.subject for item in findings if item.level == FAIL)
     warning = sorted(item.subject for item in findings if item.level == WARN)
     before, samples = noted().get("disks", {}), {}
@@ -98,22 +98,26 @@ def note(findings: Sequence[Finding], now: float, disks: Sequence[str]) -> None:
         shape = os.statvfs(path)
         old = [sample for sample in before.get(path, []) if sample[0] > now - 86400]
         samples[path] = [*old, [now, shape.f_bavail * shape.f_frsize]]
-    state = {"time": now, "ok": not failing, "failing": failing, "warning": warning}
+    state = {"time": now, "ok": not failing, "failing": failing, "warning": warning, "promises": dict(counts)}
     checks = [item.as_dict() for item in findings]
     files.write_json(STATE, {**state, "checks": checks, "disks": samples}, durable=False)
 
 
 def record(
-    findings: Sequence[Finding], now: float, disks: Sequence[str] = (), more: Callable[[], None] | None = None
+    findings: Sequence[Finding],
+    now: float,
+    disks: Sequence[str] = (),
+    more: Callable[[], None] | None = None,
+    counts: Mapping[str, int] | None = None,
 ) -> list[Finding]:
     """Note what was found for others to read, and tell the operator what fails, and what no longer does.
 
-    `more` notes what else was found. That something cannot be noted is a failure like others, and keeps none of them from
+    `counts` are those of promises by their states; `more` notes what else was found. That something cannot be noted is a failure like others, and keeps none of them from
     being told. Returns the findings, with that.
     """
     before, found = told_before(), list(findings)
     try:
-        note(found, now, disks)
+        note(found, now, disks, counts or {})
         if more:
             more()
     except OSError as error:

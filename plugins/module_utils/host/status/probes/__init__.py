@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The probes that prove promises, by their names. None of them leaves a change behind."""
 
-from . import accounts, encryption, extensions, machine, names, relay, uploads, web
+from . import accounts, encryption, extensions, keys, machine, names, relay, testers, uploads, web
 from .base import PROBES, Broken, Evidence, Probe, Subject, Unknown, Weakened
 
 __all__ = [
@@ -17,9 +17,11 @@ __all__ = [
     "accounts",
     "encryption",
     "extensions",
+    "keys",
     "machine",
     "names",
     "relay",
+    "testers",
     "uploads",
     "web",
 ]

@@ -77,20 +77,21 @@ def encrypted(subject: Subject, protocol: str) -> str:
     return f"port {number} requires STARTTLS, and refuses a login without it"
 
 
+def ready(subject: Subject, port: Port) -> socket.socket:
+    """Return a connection to a port that is ready for TLS."""
+    stream = socket.create_connection((address_of(subject, port), port["port"]), timeout=subject.seconds(SECONDS))
+    try:
+        if protocol := port.get("protocol"):
+            tls.start_tls(stream, port["name"], protocol, insist=False)
+    except BaseException:
+        stream.close()
+        raise
+    return stream
+
+
 def enumerate_port(subject: Subject, port: Port) -> dict[int, list[int]]:
     """Return the versions of TLS that a port speaks, and the suites of each."""
-    address, number, name, protocol = address_of(subject, port), port["port"], port["name"], port.get("protocol")
-
-    def connect() -> socket.socket:
-        stream = socket.create_connection((address, number), timeout=subject.seconds(SECONDS))
-        try:
-            if protocol:
-                tls.start_tls(stream, name, protocol, insist=False)
-        except BaseException:
-            stream.close()
-            raise
-        return stream
-
+    number, name, connect = port["port"], port["name"], partial(ready, subject, port)
     found: dict[int, list[int]] = {}
     failed: list[Exception] = []
 
@@ -122,13 +123,19 @@ def enumerate_port(subject: Subject, port: Port) -> dict[int, list[int]]:
     return {version: found[version] for version in sorted(found)}
 
 
+def enumerated_port(subject: Subject, port: Port) -> dict[int, list[int]]:
+    """Return what one TLS port takes, once for all that ask."""
+    key = ("suites", address_of(subject, port), port["port"], port["name"])
+    found: dict[int, list[int]] = subject.evidence.once(key, partial(enumerate_port, subject, port))
+    return found
+
+
 def enumerated(subject: Subject) -> dict[int, dict[int, list[int]]]:
     """Return what each TLS port takes, once for all that ask; ports that do not answer are left out."""
     found, silent = {}, []
     for port in subject.config["ports"]:
-        key = ("suites", address_of(subject, port), port["port"], port["name"])
         try:
-            found[port["port"]] = subject.evidence.once(key, partial(enumerate_port, subject, port))
+            found[port["port"]] = enumerated_port(subject, port)
         except Unknown as error:
             silent.append(str(error))
     if not found:

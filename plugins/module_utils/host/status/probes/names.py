@@ -1,19 +1,26 @@
 # Copyright (c) magicbroccoli contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Probes of names: DNSSEC from the root down, and the records SRV, TLSA and CAA."""
+"""Probes of names: DNSSEC from the root down, and the records CDS, CDNSKEY, SRV, TLSA and CAA."""
 
 from __future__ import annotations
 
+import datetime
+import glob
+import re
+import time
 from typing import TYPE_CHECKING
 
-from ... import tls
+from ... import files, tls, words
 from . import encryption
 from .base import Broken, Subject, Unknown, Weakened, probe
 
 if TYPE_CHECKING:
     from ... import dns
 
+# What BIND notes of each key. It does what is due with the next work on its keys.
+KEY_STATES = "/var/lib/bind/keys/K{zone}+*.state"
+LATE_SECONDS = 6 * 3600
 SRV = {
     "client": ("xmpp-client", "xmpps-client"),
     "server": ("xmpp-server", "xmpps-server"),
@@ -67,9 +74,7 @@ def dnssec(subject: Subject, _argument: str) -> str:
     try:
         resolver = chains.fetcher("", subject.evidence.end)
         own = chains.fetcher(server, subject.evidence.end, recurse=False) if server else resolver
-        zone = domain
-        while own(zone, "SOA").records is None and zone != dns.name.root:
-            zone = zone.parent()
+        zone = chains.zone_of(own, domain)
         keys = chains.zone_keys(own, zone)
         for label in ("_xmpp-client._tcp", "_xmpp-server._tcp"):
             chains.check_records(own, zone, dns.name.from_text(f"{label}.{subject.name}"), "SRV", keys)
@@ -93,6 +98,49 @@ def dnssec(subject: Subject, _argument: str) -> str:
     if not anchored:
         raise Unknown("the keys of the root are not those that Debian knows")
     return f"signed from the root down: {' '.join(reversed(way))}"
+
+
+def publishes_later(zone: str) -> float | None:
+    """Return when BIND begins to publish CDS and CDNSKEY of a zone that is signed anew, by what it notes of its keys."""
+    moments = []
+    for path in glob.glob(KEY_STATES.format(zone=glob.escape(zone))):
+        if found := re.search(r"^PublishCDS: (\d{14}) ", files.read_text(path), re.MULTILINE):
+            moment = datetime.datetime.strptime(found[1], "%Y%m%d%H%M%S").replace(tzinfo=datetime.UTC)
+            moments.append(moment.timestamp())
+    return min(moments) if moments and min(moments) + LATE_SECONDS > time.time() else None
+
+
+@probe("cds")
+def cds(subject: Subject, _argument: str) -> str:
+    """Compare the keys that the zone asks the zone above to trust with those that it has."""
+    try:
+        import dns.name
+
+        from ... import dns as ground
+        from ... import dnssec as chains
+    except ImportError as error:
+        raise Unknown(f"this machine lacks a library: {error}") from error
+    server = server_of(subject)
+    try:
+        fetch = chains.fetcher(server, subject.evidence.end, recurse=not server)
+        zone = chains.zone_of(fetch, dns.name.from_text(subject.name))
+        keys = chains.zone_keys(fetch, zone)
+    except (chains.Insecure, chains.Bogus, ground.DnsError) as error:
+        # Promise dnssec is broken then.
+        raise Unknown(str(error)) from error
+    try:
+        tags = chains.named_keys(fetch, zone, keys)
+    except chains.Insecure as error:
+        if server and (moment := publishes_later(zone.to_text())):
+            raise Weakened(
+                f"{error} yet: the zone was signed lately, and BIND publishes them {words.utc(moment)}"
+            ) from error
+        raise Broken(str(error)) from error
+    except chains.Bogus as error:
+        raise Broken(str(error)) from error
+    except ground.DnsError as error:
+        raise Unknown(str(error)) from error
+    return f"both name key {', '.join(map(str, tags))} of {zone}"
 
 
 @probe("srv")

@@ -1,0 +1,165 @@
+# Copyright (c) magicbroccoli contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Grades of public testers, by their published rules, of what other probes have asked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+
+from ... import hello, tls
+from . import discovery, encryption, extensions, keys, web
+from .base import Ask, Broken, Subject, Unknown, probe
+
+# IM Observatory's scores of a version, and the least total of each grade (xmppoke, poke.lua, 2019). It knows no TLS 1.3. SSL 2
+# would mean F; nobody asks for it here, since no library that has TLS 1.2 with authenticated encryption has that, too.
+VERSION_SCORES = {hello.SSL3: 80, hello.TLS10: 90, hello.TLS11: 95, hello.TLS12: 100}
+GRADE_SCORES = (("A", 80), ("B", 65), ("C", 50), ("D", 35), ("E", 20), ("F", 0))
+RSA_SCORES = ((4096, 100), (2048, 90), (1024, 80), (512, 40), (1, 20), (0, 0))
+CIPHER_SCORES = ((256, 100), (128, 80), (1, 20), (0, 0))
+# Bits of a suite, by what its name has in it.
+CIPHER_BITS = (
+    ("NULL", 0),
+    ("EXP", 40),
+    ("DES-CBC-", 56),
+    ("DES-CBC3", 168),
+    ("CHACHA20", 256),
+    ("256", 256),
+    ("128", 128),
+    ("RC4", 128),
+    ("SEED", 128),
+)
+EXTDISCO = "urn:xmpp:extdisco:2"
+
+
+def _score(table: Sequence[tuple[int, int]], value: int) -> int:
+    return next(score for least, score in table if value >= least)
+
+
+def cipher_bits(name: str) -> int:
+    """Return the bits of a suite by its name. Raises Unknown for one without a name."""
+    # A hash has such numbers, too.
+    cipher = re.sub(r"-(SHA(256|384)?|MD5)$", "-", name)
+    for text, bits in CIPHER_BITS:
+        if text in cipher and not name.startswith("0x"):
+            return bits
+    raise Unknown(f"suite {name} is not known here")
+
+
+def observatory_grade(
+    versions: Mapping[int, Sequence[int]], key_sizes: Iterable[tuple[str, int]], compresses: bool, is_valid: bool
+) -> str:
+    """Return IM Observatory's grade of a port: by its versions with their suites, and its keys.
+
+    Raises Unknown where its rules ask for more, or know nothing of what is there.
+    """
+    known = sorted(version for version in versions if version in VERSION_SCORES)
+    if not known:
+        raise Unknown("TLS 1.3 alone, which its rules do not know")
+    names = [hello.suite_name(suite) for version in known for suite in versions[version]]
+    if any(name.startswith(("DHE-", "EXP-DHE-")) for name in names):
+        raise Unknown("its rules ask for the size of a group of DHE")
+    worst = "A"
+
+    def cap(grade: str) -> None:
+        nonlocal worst
+        worst = max(worst, grade)
+
+    key_score = 100
+    for algorithm, bits in key_sizes:
+        if algorithm not in ("RSA", "ECDSA"):
+            raise Unknown(f"its rules know no key of {algorithm}")
+        if algorithm == "RSA":
+            key_score = min(key_score, _score(RSA_SCORES, bits))
+            cap("F" if bits < 1024 else "B" if bits < 2048 else "A")
+    if any(name.startswith("EXP-") for name in names):
+        key_score = min(key_score, 40)
+    if any(name.startswith(("ADH-", "AECDH-")) for name in names):
+        key_score = 0
+    strengths = [_score(CIPHER_SCORES, cipher_bits(name)) for name in names]
+    total = 0.3 * (VERSION_SCORES[known[0]] + VERSION_SCORES[known[-1]]) / 2 + 0.3 * key_score
+    total += 0.4 * (min(strengths) + max(strengths)) / 2
+    cap(next(grade for grade, least in GRADE_SCORES if total >= least))
+    if known[-1] == hello.SSL3 or not is_valid:
+        cap("F")
+    if hello.SSL3 in known:
+        cap("B")
+    if known[-1] != hello.TLS12 or compresses or any("RC4" in hello.suite_name(suite) for suite in versions[known[-1]]):
+        cap("C")
+    return worst
+
+
+def _grade(subject: Subject, port: encryption.Port) -> tuple[str, str]:
+    """Return the grade of a port, and what it is for where that is its certificate alone."""
+    versions = encryption.enumerated_port(subject, port)
+    sizes = {(one.algorithm, one.bits) for one in keys.certificates(subject, port)}
+    newest = max((version for version in versions if version in VERSION_SCORES), default=0)
+    compresses = bool(newest) and hello.compresses(
+        partial(encryption.ready, subject, port), port["name"], newest, subject.seconds(encryption.SECONDS)
+    )
+    valid = True
+    try:
+        context = encryption.verifying(subject, port)
+        encryption.presented(subject, port, encryption.port_name(subject, port), context)
+    except tls.TlsError as error:
+        if "certificate is not good" not in str(error):
+            raise Unknown(f"port {port['port']}: {error}") from error
+        valid = False
+    grade = observatory_grade(versions, sizes, compresses, valid)
+    if valid and subject.promises.get("authority") == "private":
+        return "F", f": its authority is private ({grade} without that)"
+    return grade, "" if valid else ": its certificate is not valid"
+
+
+@probe("observatory")
+def observatory(subject: Subject, _argument: str) -> str:
+    """Grade the ports of XMPP as IM Observatory does."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for protocol, whose in (("jabber:client", "clients"), ("jabber:server", "servers")):
+        number = subject.promises["ports"].get(encryption.PORTS[protocol])
+        for port in subject.config["ports"]:
+            if port["port"] == number and port.get("protocol") == protocol:
+                try:
+                    said.setdefault(_grade(subject, port), []).append(whose)
+                except (hello.HelloError, tls.TlsError, OSError) as error:
+                    raise Unknown(f"port {number}: {error}") from error
+    if not said:
+        raise Unknown("there is no port of XMPP")
+    return "; ".join(f"{grade} for {' and '.join(whose)}{reason}" for (grade, reason), whose in said.items())
+
+
+def _discovered(subject: Subject, wanted: str) -> str:
+    features = discovery.of_host(subject, subject.name).get("server", {}).get("features", [])
+    if wanted not in features:
+        raise Broken(f"{subject.name} does not offer {wanted}")
+    return wanted
+
+
+# What a category asks of a server beside Core: the specification, what looks for it, and whether it is of the advanced level.
+CATEGORIES: Mapping[str, Sequence[tuple[str, Ask, str, bool]]] = {
+    "web": (("RFC 7395", web.websocket, "", False), ("XEP-0206", web.bosh, "", False)),
+    "mobile": (
+        ("XEP-0198", extensions.stream, "urn:xmpp:sm:3", False),
+        ("XEP-0352", extensions.stream, "urn:xmpp:csi:0", False),
+        ("XEP-0357", extensions.account, "urn:xmpp:push:0", True),
+    ),
+    "calls": (("XEP-0215", _discovered, EXTDISCO, False),),
+}
+
+
+@probe("category", outside=False)
+def category(subject: Subject, argument: str) -> str:
+    """See which level of a category is reached."""
+    missing: dict[bool, list[str]] = {False: [], True: []}
+    for name, ask, wanted, advanced in CATEGORIES[argument]:
+        try:
+            ask(subject, wanted)
+        except Broken:
+            missing[advanced].append(name)
+    if missing[False]:
+        return f"not reached: {', '.join([*missing[False], *missing[True]])} is missing"
+    if missing[True]:
+        return f"Server; {', '.join(missing[True])} is missing for Advanced Server"
+    return f"Advanced Server: {', '.join(name for name, *_rest in CATEGORIES[argument])}"
