@@ -24,7 +24,7 @@ GRAPHS = {
     "tls_": ("life",),
     "updates_": ("pending", "age", "window"),
     "backup_": ("age", "size"),
-    "status_": ("failing",),
+    "status_": ("failing", "promises"),
     "firewall_": ("accepted", "dropped", "outgoing"),
 }
 # A graph whose plugin has rights of its own; for all others of a family, one process answers.

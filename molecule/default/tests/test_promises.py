@@ -399,6 +399,17 @@ def test_a_key_that_is_shorter_than_recommended_is_told(looked: Host):
     assert "RSA of 2048 bits; BSI TR-02102-2 asks for 3000" in found[0]["reason"]
 
 
+def test_a_graph_shows_how_many_are_kept(looked: Host):
+    domains = json.loads(looked.out("cat /var/lib/xmpp-status/promises.json"))["domains"].values()
+    states = [entry["state"] for domain in domains for entry in domain["promises"]]
+    lines = looked.out("munin-run status").partition("multigraph status_promises\n")[2].splitlines()
+    print(lines)
+    assert dict(
+        line.split() for line in lines if line.partition(".")[0] in ("kept", "broken", "unknown", "weakened")
+    ) == {f"{state}.value": str(states.count(state)) for state in ("broken", "unknown", "weakened", "kept")}
+    assert len(states) >= len(PROMISES)
+
+
 LEFTOVER = (
     ">local st, store = require 'util.stanza', require 'core.storagemanager'.open('upload.{0}', 'uploads', 'archive'); "
     "if {1} then store:append(nil, nil, st.stanza('request', {{ filename = 'a', size = '64' }}), os.time() - 600, 'xmpp:status@{0}'); end "

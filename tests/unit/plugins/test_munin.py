@@ -531,6 +531,17 @@ def test_the_self_test(load, ask, tmp_path):
     assert set(found.values()) == {"U"} and "is too old" in said
 
 
+def test_promises_over_time(load, ask, tmp_path):
+    state, counts = tmp_path / "status.json", {"kept": 40, "broken": 1, "unknown": 0, "weakened": 2}
+    state.write_text(json.dumps({"time": time.time(), "promises": counts}))
+    found, described, _ = ask(load("status_"), "status_promises", state=str(state))
+    assert found == {name: str(number) for name, number in counts.items()}
+    assert "graph_order broken unknown weakened kept" in described and "critical" not in described
+    # A host whose self-test is older than this graph.
+    state.write_text(json.dumps({"time": time.time()}))
+    assert set(ask(load("status_"), "status_promises", state=str(state))[0].values()) == {"U"}
+
+
 def test_one_process_speaks_for_a_family(load, tmp_path, capsys):
     """munin-node asks every plugin for its configuration when it starts, and is not ready before."""
     path = tmp_path / "host_counters"
