@@ -90,25 +90,26 @@ class Checkout:
 
     name: str
     top: Path
+    folder: Path  # for its inventories, and beside them the private authority, which all runs share
     figures: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     runs: dict[str, Run] = field(default_factory=dict)
 
     def play(self, figure: str, content: str) -> Run:
         """Runs the playbook, and keeps its time as a figure, unless that is empty."""
-        with tempfile.TemporaryDirectory() as folder:
-            hosts, report = Path(folder, "hosts.yml"), Path(folder, "report")
-            hosts.write_text(content)
-            ours = Path(folder, "ansible_collections", "magicbroccoli")
-            ours.mkdir(parents=True)
-            (ours / "xmpp").symlink_to(self.top)
+        hosts, ours = self.folder / "hosts.yml", self.folder / "ansible_collections" / "magicbroccoli" / "xmpp"
+        ours.parent.mkdir(parents=True, exist_ok=True)
+        hosts.write_text(content)
+        if not ours.exists():
+            ours.symlink_to(self.top)
+        with tempfile.TemporaryDirectory() as report:
             environment = os.environ | {
                 "ANSIBLE_CALLBACKS_ENABLED": "ansible.builtin.junit",
-                "ANSIBLE_COLLECTIONS_PATH": f"{folder}:{TOP / '.venv/collections'}",
-                "JUNIT_OUTPUT_DIR": str(report),
+                "ANSIBLE_COLLECTIONS_PATH": f"{self.folder}:{TOP / '.venv/collections'}",
+                "JUNIT_OUTPUT_DIR": report,
             }
             command = (str(TOP / ".venv/bin/ansible-playbook"), "-i", str(hosts), "magicbroccoli.xmpp.site")
             seconds, _output = timed(*command, env=environment, cwd=TOP)
-            (found,) = report.glob("*.xml")
+            (found,) = Path(report).glob("*.xml")
             cases = [case for case in ElementTree.parse(found).iter("testcase") if case.find("skipped") is None]
         run = Run(seconds, [(case.get("name"), float(case.get("time"))) for case in cases])
         if figure:
@@ -237,17 +238,17 @@ def main() -> None:
     parser.add_argument("--wide", action="store_true", help="100 domains and five hosts, too")
     parser.add_argument("--write", action="store_true", help="write the result into docs/performance.md")
     arguments = parser.parse_args()
-    checkouts = [Checkout("this checkout", TOP)]
     said = (
         f"{os.cpu_count()} cores, over ssh to a Debian 13 in a container of the same machine, packages from a cache; "
         f"{'medians of ' + str(arguments.runs) + ' rounds' if arguments.runs > 1 else 'one round'}."
     )
     print(said)
     with tempfile.TemporaryDirectory() as folder:
+        checkouts = [Checkout("this checkout", TOP, Path(folder, "this"))]
         if arguments.against:
             other = Path(folder, "other")
             timed("git", "-C", str(TOP), "worktree", "add", "--detach", str(other), arguments.against)
-            checkouts.append(Checkout(arguments.against, other))
+            checkouts.append(Checkout(arguments.against, other, Path(folder, "against")))
         try:
             measure(checkouts, arguments.runs, arguments.wide)
         finally:
