@@ -224,18 +224,28 @@ def verifying(subject: Subject, port: Port) -> ssl.SSLContext:
     return context
 
 
+def verified(subject: Subject, port: Port) -> int:
+    """Return the seconds that the certificate of a port has left, as a client sees it, once for all that ask. Raises TlsError."""
+    name = port_name(subject, port)
+
+    def ask() -> int:
+        return presented(subject, port, name, verifying(subject, port))[1]
+
+    left: int = subject.evidence.once(("verified", name, address_of(subject, port), port["port"]), ask)
+    return left
+
+
 @probe("certificate")
 def certificate(subject: Subject, _argument: str) -> str:
     """Shake hands with each TLS port as a client does that verifies."""
     least: list[int] = []
     silent = []
     for port in subject.config["ports"]:
-        name = port_name(subject, port)
         try:
-            least.append(presented(subject, port, name, verifying(subject, port))[1])
+            least.append(verified(subject, port))
         except tls.TlsError as error:
             if "certificate is not good" in str(error):
-                raise Broken(f"port {port['port']}, {name}: {error}") from error
+                raise Broken(f"port {port['port']}, {port_name(subject, port)}: {error}") from error
             silent.append(f"port {port['port']}: {error}")
     if not least:
         raise Unknown(silent[0] if silent else "there is no TLS port")

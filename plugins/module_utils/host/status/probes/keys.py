@@ -43,8 +43,7 @@ def _certificates(subject: Subject, port: encryption.Port) -> list[x509.Certific
     found = []
     try:
         for context in _contexts(encryption.enumerated_port(subject, port)):
-            name = encryption.port_name(subject, port)
-            pem = ssl.DER_cert_to_PEM_cert(encryption.presented(subject, port, name, context)[0])
+            pem = ssl.DER_cert_to_PEM_cert(encryption.presented(subject, port, port["name"], context)[0])
             found.append(x509.look(pem))
     except tls.TlsError as error:
         raise Unknown(f"port {port['port']}: {error}") from error
@@ -54,13 +53,13 @@ def _certificates(subject: Subject, port: encryption.Port) -> list[x509.Certific
 
 
 def certificates(subject: Subject, port: encryption.Port) -> list[x509.Certificate]:
-    """Return the certificates that a port presents, one for each kind of key."""
-    key = ("certificates", subject.name, encryption.address_of(subject, port), port["port"])
+    """Return the certificates that a port presents, one for each kind of key, once for all that ask."""
+    key = ("certificates", encryption.address_of(subject, port), port["port"], port["name"])
     found: list[x509.Certificate] = subject.evidence.once(key, partial(_certificates, subject, port))
     return found
 
 
-@probe("key_sizes")
+@probe("key_sizes", whole=True)
 def key_sizes(subject: Subject, _argument: str) -> str:
     """See that the key of each certificate is long enough."""
     seen: dict[str, set[int]] = {}

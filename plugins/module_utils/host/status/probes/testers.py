@@ -96,13 +96,14 @@ def _grade(subject: Subject, port: encryption.Port) -> tuple[str, str]:
     versions = encryption.enumerated_port(subject, port)
     sizes = {(one.algorithm, one.bits) for one in keys.certificates(subject, port)}
     newest = max((version for version in versions if version in VERSION_SCORES), default=0)
-    compresses = bool(newest) and hello.compresses(
-        partial(encryption.ready, subject, port), port["name"], newest, subject.seconds(encryption.SECONDS)
+    ready, seconds = partial(encryption.ready, subject, port), subject.seconds(encryption.SECONDS)
+    compresses = bool(newest) and subject.evidence.once(
+        ("compresses", encryption.address_of(subject, port), port["port"]),
+        lambda: hello.compresses(ready, port["name"], newest, seconds),
     )
     valid = True
     try:
-        context = encryption.verifying(subject, port)
-        encryption.presented(subject, port, encryption.port_name(subject, port), context)
+        encryption.verified(subject, port)
     except tls.TlsError as error:
         if "certificate is not good" not in str(error):
             raise Unknown(f"port {port['port']}: {error}") from error
