@@ -142,6 +142,80 @@ def test_what_is_taken_over_is_kept_and_switched_off(refusal):
     assert "changed=0 " in play(CROWDED, [{"magicbroccoli.xmpp.survey": {}}, {"magicbroccoli.xmpp.take_over": {}}])
 
 
+@pytest.fixture(scope="module")
+def ejabberd(refusal):
+    """Debian's ejabberd as it is installed, but for the name of its domain, which the DNS of its host has."""
+    crowded, domain, drop_in = host(CROWDED), "ns.shop.test", "/run/systemd/system/ejabberd.service.d"
+    crowded.out(f"bash -c \"sed 's/^  - moved.test$/  - {domain}/' /etc/ejabberd/ejabberd.yml > /run/ejabberd.yml\"")
+    crowded.out(f"chown ejabberd /run/ejabberd.yml && mkdir -p {drop_in}")
+    # Debian's own settings name the file again.
+    environment = "EJABBERD_CONFIG_PATH=/run/ejabberd.yml EJABBERDCTL_CONFIG_PATH=/run/none"
+    crowded.out(f"tee {drop_in}/test.conf", stdin=f"[Service]\nEnvironment={environment}\n")
+    try:
+        crowded.out("systemctl daemon-reload && systemctl start ejabberd named")
+        yield domain
+    finally:
+        crowded.run("systemctl stop ejabberd")
+        crowded.out(f"rm -r {drop_in} /run/ejabberd.yml && systemctl daemon-reload")
+
+
+def test_the_self_test_reports_an_ejabberd_of_others_as_it_is(ejabberd):
+    """By the network alone, from the host that was taken over."""
+    crowded, elder = host(CROWDED), host(ELDER)
+    elder.out("tee /run/resolv.test", stdin=f"nameserver {crowded.address}\n")
+    look = f"xmpp-status {ejabberd} --json"
+    done = elder.run(f"systemd-run -qPG --wait -p BindReadOnlyPaths=/run/resolv.test:/etc/resolv.conf {look}")
+    found = {one["subject"].removeprefix("promise "): (one["level"], one["text"]) for one in json.loads(done.stdout)}
+    print(json.dumps(found, indent=1))
+    assert done.rc == 2 and "could not be" not in done.stdout
+    expected = {
+        # The zone of its host has no record but an address.
+        "dnssec": "shop.test. has no keys",
+        "srv": f"_xmpp-client._tcp.{ejabberd} has no SRV record",
+        "tlsa": f"_5222._tcp.{ejabberd} has no TLSA record",
+        "caa": f"{ejabberd} has no CAA record",
+        # What Debian's settings have: all that OpenSSL calls HIGH, a certificate of its own, and logins by PLAIN.
+        "forward-secrecy": "port 5222 accepts, without forward secrecy: AES256-GCM-SHA384",
+        "strong-ciphers": "port 5222 accepts, without authenticated encryption: ECDHE-RSA-AES256-SHA384",
+        "valid-certificate": "self-signed certificate",
+        "valid-peers": "port 5269 takes a dialback of a server with a self-signed certificate",
+        "no-plain-mechanisms": "PLAIN is offered",
+    }
+    assert {name for name, (level, _text) in found.items() if level != "ok"} == set(expected)
+    assert [name for name, text in expected.items() if text not in found[name][1]] == []
+    assert {name: found[name][1] for name in ("encrypted-clients", "encrypted-servers", "tls-versions", "scram")} == {
+        "encrypted-clients": "port 5222 requires STARTTLS, and refuses a login without it",
+        "encrypted-servers": "port 5269 requires STARTTLS, and refuses a login without it",
+        "tls-versions": "TLS 1.2, TLS 1.3 on ports 5222, 5269",
+        "scram": "PLAIN, SCRAM-SHA-1-PLUS, SCRAM-SHA-1",
+    }
+    assert "RSA of 2048 bits" in found["long-keys"][1] and "group of DHE" in found["tester im-observatory"][1]
+    # OpenSSL sees the same.
+    openssl = f"openssl s_client -connect {crowded.address}:5222 -starttls xmpp -xmpphost {ejabberd} </dev/null 2>&1"
+    assert "Cipher is AES256-GCM-SHA384" in crowded.run(f"{openssl} -tls1_2 -cipher AES256-GCM-SHA384").stdout
+    assert "Cipher is (NONE)" in crowded.run(f"{openssl} -tls1_1 -cipher ALL:@SECLEVEL=0").stdout
+    assert "Server public key is 2048 bit" in crowded.run(openssl).stdout
+
+
+def test_a_domain_that_its_server_does_not_know_has_no_report_of_encryption(ejabberd):
+    """It closes the stream before it says what it offers, which says nothing of what it offers others."""
+    crowded, elder = host(CROWDED), host(ELDER)
+    elder.out("tee /run/resolv.test", stdin=f"nameserver {crowded.address}\n")
+    # Debian's settings again.
+    crowded.out("bash -c 'cat /etc/ejabberd/ejabberd.yml > /run/ejabberd.yml' && systemctl restart ejabberd")
+    look = f"xmpp-status {ejabberd} --json"
+    done = elder.run(f"systemd-run -qPG --wait -p BindReadOnlyPaths=/run/resolv.test:/etc/resolv.conf {look}")
+    found = {one["subject"].removeprefix("promise "): one["text"] for one in json.loads(done.stdout)}
+    print(json.dumps(found, indent=1))
+    for name, port in (
+        ("encrypted-clients", 5222),
+        ("encrypted-servers", 5269),
+        ("scram", 5222),
+        ("tls-versions", 5222),
+    ):
+        assert found[name] == f"unknown: port {port}: it closes the stream: host-unknown"
+
+
 def test_accounts_of_the_replaced_prosody_are_kept():
     elder = host(ELDER)
     folder = elder.out("ls -d /var/backups/xmpp/taken-over-*")

@@ -104,12 +104,18 @@ def start_tls(stream: socket.socket, name: str, protocol: str, *, insist: bool =
     """
     offered = features(stream, name, protocol)
     if b"<starttls" not in offered:
-        raise TlsError("it offers no STARTTLS")
+        raise TlsError(refusal(offered) or "it offers no STARTTLS")
     if insist and not is_strict(offered):
         raise TlsError("it does not insist on encryption")
     stream.sendall(f"<starttls xmlns='{STARTTLS}'/>".encode())
     if b"<proceed" not in receive(stream, [b"<proceed", b"<failure", b"</stream:stream>"]):
         raise TlsError("it refuses STARTTLS")
+
+
+def refusal(offered: bytes) -> str:
+    """Return in words why a server closes a stream before it says what it offers; nothing where it does not."""
+    found = re.search(rb"<stream:error[^>]*>\s*<([a-z-]{1,40})[\s/>]", offered)
+    return f"it closes the stream: {found[1].decode()}" if found and b"</stream:features>" not in offered else ""
 
 
 def is_strict(offered: bytes) -> bool:

@@ -438,7 +438,7 @@ def test_grades_of_im_observatory(versions, sizes, more, expected):
 def test_each_known_suite_has_its_bits():
     found = {name: testers.cipher_bits(name) for suite, name in hello.KNOWN.items() if suite not in hello.SUITES13}
     print(found)
-    assert {name for name, bits in found.items() if bits == 0} == {"NULL-MD5", "NULL-SHA", "NULL-SHA256"}
+    assert {name for name, bits in found.items() if bits == 0} == {name for name in found if "NULL-" in name}
     assert {name for name, bits in found.items() if 0 < bits < 128} == {
         name for name in found if name.startswith("EXP-") or "DES-CBC-" in name
     }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import socket
 import ssl
@@ -25,9 +26,10 @@ SECONDS = 4.0
 REFUSAL_SECONDS = 1.0
 # A name that nobody has (RFC 2606), of the server that we claim to be.
 STRANGER = "stranger.invalid"
+SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 CLOSED = [b"</stream:stream>", b"<stream:error", b"</stream:error>"]
 # What is to be tried by a login that has no encryption: the answer says nothing about any account.
-LOGIN = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'>biwsbj1zdGF0dXMscj1zdGF0dXM=</auth>"
+LOGIN = f"<auth xmlns='{SASL}' mechanism='SCRAM-SHA-1'>biwsbj1zdGF0dXMscj1zdGF0dXM=</auth>"
 
 Port = Mapping[str, Any]
 
@@ -56,6 +58,8 @@ def encrypted(subject: Subject, protocol: str) -> str:
     try:
         with opened(subject, address, number) as stream:
             offered = tls.features(stream, subject.name, protocol)
+            if why := tls.refusal(offered):
+                raise Unknown(f"port {number}: {why}")
             if b"<starttls" not in offered:
                 raise Broken(f"port {number} offers no STARTTLS")
             if b"<required" not in offered:
@@ -269,26 +273,31 @@ def self_signed() -> Iterator[ssl.SSLContext]:
     yield context
 
 
-def come_as_stranger(inside: ssl.SSLSocket, name: str, number: int) -> str:
-    """Ask to be let in as another server, by either way, and return how that is refused."""
-    asked = False
+def come_as_stranger(inside: ssl.SSLSocket, name: str, number: int, way: str) -> str:
+    """Ask to be let in as another server, and return how that is refused; nothing where that way is not offered.
+
+    By EXTERNAL (XEP-0178) many servers offer what they refuse who comes then, and by dialback (XEP-0220) they need not offer
+    what they take.
+    """
+    offered = tls.features(inside, name, "jabber:server", STRANGER)
+    if any(text in offered for text in CLOSED):
+        return "closes the stream"
+    if way == "EXTERNAL":
+        if b"EXTERNAL" not in offered:
+            return ""
+        who = base64.b64encode(STRANGER.encode()).decode()
+        inside.sendall(f"<auth xmlns='{SASL}' mechanism='EXTERNAL'>{who}</auth>".encode())
+        answer = tls.receive(inside, [b"<success", b"</failure>", b"<failure/>", *CLOSED])
+        if b"<success" in answer:
+            raise Broken(f"port {number} lets in a server with a self-signed certificate, by EXTERNAL")
+        return "refuses EXTERNAL"
+    domain = name.encode().decode("idna")
+    inside.sendall(f"<db:result from='{STRANGER}' to='{domain}'>x</db:result>".encode())
     try:
-        offered = tls.features(inside, name, "jabber:server", STRANGER)
-        if b"EXTERNAL" in offered:
-            raise Broken(f"port {number} offers EXTERNAL to a server with a self-signed certificate")
-        if any(text in offered for text in CLOSED):
-            return "closes the stream"
-        domain = name.encode().decode("idna")
-        inside.sendall(f"<db:result from='{STRANGER}' to='{domain}'>x</db:result>".encode())
-        asked = True
         answer = tls.receive(inside, [b"</db:result>", *CLOSED])
     except TimeoutError:
-        if not asked:
-            raise
         # It looks for us in the DNS.
         answer = b""
-    except (tls.TlsError, ConnectionError, ssl.SSLError):
-        return "hangs up"
     if any(text in answer for text in CLOSED):
         return "closes the stream"
     if b"policy-violation" in answer or b"not-authorized" in answer:
@@ -298,18 +307,27 @@ def come_as_stranger(inside: ssl.SSLSocket, name: str, number: int) -> str:
 
 @probe("self_signed_peer")
 def self_signed_peer(subject: Subject, _argument: str) -> str:
-    """Come as a server with a self-signed certificate, and see that nothing is to be had."""
+    """Come as a server with a self-signed certificate by either way, and see that nothing is to be had."""
     number = subject.port("xmpp-server")
     address = subject.promises.get("addresses", {}).get("xmpp-server") or address_of(subject)
+    said = []
     try:
-        with self_signed() as context, opened(subject, address, number) as stream:
-            tls.start_tls(stream, subject.name, "jabber:server", insist=False)
-            with context.wrap_socket(stream, server_hostname=subject.name) as inside:
-                return f"port {number} {come_as_stranger(inside, subject.name, number)}"
+        with self_signed() as context:
+            for way in ("EXTERNAL", "dialback"):
+                with opened(subject, address, number) as stream:
+                    tls.start_tls(stream, subject.name, "jabber:server", insist=False)
+                    with context.wrap_socket(stream, server_hostname=subject.name) as inside:
+                        try:
+                            said.append(come_as_stranger(inside, subject.name, number, way))
+                        except (tls.TlsError, ConnectionError, ssl.SSLError):
+                            said.append("hangs up")
+                if said[-1] in ("closes the stream", "hangs up"):
+                    break
     except ImportError as error:
         raise Unknown(f"this machine lacks a library: {error}") from error
     except (tls.TlsError, OSError) as error:
         raise Unknown(f"port {number}: {error}") from error
+    return f"port {number} {' and '.join(filter(None, said))}"
 
 
 @probe("direct_tls")

@@ -187,7 +187,11 @@ def tlsa(subject: Subject, _argument: str) -> str:
     for port in subject.config["ports"]:
         number = port["port"]
         if number in labels:
-            hosts = sorted({target for target, place in targets(subject, labels[number]) if place == number})
+            places = targets(subject, labels[number])
+            hosts = sorted({target for target, place in places if place == number})
+            if not places and subject.outside:
+                # Whoever has no SRV records is found at the domain itself.
+                hosts = [subject.name]
         elif number == known.get("https"):
             hosts = [subject.web]
         else:
