@@ -16,6 +16,7 @@ from ansible.module_utils.common.text.converters import to_bytes
 from ansible.plugins.action import ActionBase
 from ansible.template import generate_ansible_template_vars, trust_as_template
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_texts import pack
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import host_package
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.config_tree import (
     SUFFIX,
     check_serial,
@@ -25,7 +26,6 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.config_tree imp
     masked,
     plan,
 )
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.host_package import entries as package_entries
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.variables import Variables
 
 MODULE = "magicbroccoli.xmpp.config_tree"
@@ -37,29 +37,34 @@ PACKAGE = pathlib.Path(__file__).parents[1] / "module_utils" / "host"
 class Renderer(ActionBase):
     """What config_tree and the site's plan have in common: a role's table of files and its templates become entries."""
 
-    def payload(self, src, args, variables):
-        """What the host needs to compare, validate and show a role's files. Raises ValueError."""
+    def payload(self, src, args, variables, package=True):
+        """What the host needs to compare, validate and show a role's files. Raises ValueError.
+
+        `package` says whether the programs bring the package that they call.
+        """
         return {
-            "files": self.rendered(src, args, variables),
+            "files": self.rendered(src, args, variables, package),
             "validate_tree": command(args.get("validate_tree"), "validate_tree", placeholder=True),
             "diff_limit": C.MAX_FILE_SIZE_FOR_DIFF,
         }
 
-    def rendered(self, src, args, variables):
+    def rendered(self, src, args, variables, package=True):
         """The entries for the host, with their contents."""
         sources = destinations(self._walk(src))
-        entries = plan(self._files(args), sources)
+        entries = plan(self._files(args, package), sources)
         self._render(src, sources, entries, variables)
         return entries
 
     @staticmethod
-    def _files(args):
+    def _files(args, package=True):
         """The table of files, with those of the programs that are asked for."""
         files = {} if args.get("files") is None else args["files"]
         if args.get("programs") is None:
             return files
-        sources = {str(path.relative_to(PACKAGE)): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
-        added = package_entries(sources, args["programs"])
+        paths = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
+        added = host_package.stubs(paths, args["programs"])
+        if package:
+            added |= host_package.package({name: path.read_text("utf-8") for name, path in paths.items()})
         if isinstance(files, Mapping) and (twice := sorted(set(files) & set(added))):
             raise ValueError(f"files[{twice[0]!r}]: programs has it already; remove it here")
         return {**added, **files} if isinstance(files, Mapping) else files

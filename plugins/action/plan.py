@@ -20,6 +20,8 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.variables impor
 
 MODULE = "magicbroccoli.xmpp.plan"
 COLLECTION = "magicbroccoli.xmpp"
+# Among the trees, the one that is no role's.
+PACKAGE = "package on the host"
 
 
 class ActionModule(Renderer):
@@ -74,6 +76,9 @@ class ActionModule(Renderer):
     def _compare(self, wanted, plans, changes, state, variables, task_vars):
         """Adds to each role's changes what is to be changed; returns what else the result has of it."""
         trees, exists, notes = {}, {}, []
+        # Which all programs share: compared once, and not with each role that has some.
+        if any(found.get("files") is not None and found.get("programs") is not None for found in plans.values()):
+            trees[PACKAGE] = self.payload(None, {"programs": {}}, variables)
         for role, path in wanted.items():
             found = plans[role]
             plan.compare_state(found, state, changes[role])
@@ -93,8 +98,9 @@ class ActionModule(Renderer):
         )
         if answer.get("failed"):
             raise AnsibleActionFail(answers.problem(answer), result=answer)
+        package = answer["differ"].pop(PACKAGE, [])
         for role, paths in answer["differ"].items():
-            changes[role].add("file", "to change", paths)
+            changes[role].add("file", "to change", paths + (package if plans[role].get("programs") is not None else []))
         for role, paths in answer["missing"].items():
             changes[role].add("path", "missing", paths)
         diff = {"diff": answer["diff"]} if answer["diff"] else {}
@@ -117,4 +123,4 @@ class ActionModule(Renderer):
     def _tree(self, role, path, found, variables):
         src = os.path.join(path, "templates")
         own = {"role_path": path, "role_name": role, "ansible_search_path": [path]}
-        return self.payload(src if os.path.isdir(src) else None, found, variables.below(own))
+        return self.payload(src if os.path.isdir(src) else None, found, variables.below(own), package=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 FOLDER = "/usr/local/lib/xmpp"
 PACKAGE = "xmpp_host"
@@ -30,26 +30,33 @@ sys.exit(main())
 """
 
 
-def entries(sources: Mapping[str, str], programs: Mapping[str, str]) -> dict[str, dict[str, object]]:
-    """Return entries of config_tree for the whole package and for programs.
+def package(sources: Mapping[str, str]) -> dict[str, dict[str, object]]:
+    """Return entries of config_tree for the whole package, so that no program ever meets half of another version.
 
-    `sources` are the texts of the package's files by their paths below its folder, `programs` the names of programs in
-    /usr/local/sbin, or their paths elsewhere, and the rooms whose main.py they call; none, where only others import the
-    package. It is always whole, so that no program ever meets half of another version. Raises ValueError.
+    `sources` are the texts of the package's files by their paths below its folder.
+    """
+    # A file that has left the package leaves the host.
+    found: dict[str, dict[str, object]] = {f"{FOLDER}/{PACKAGE}": {"state": "directory", "exclusive": True}}
+    return found | {f"{FOLDER}/{PACKAGE}/{path}": {"content": text} for path, text in sources.items()}
+
+
+def stubs(paths: Iterable[str], programs: Mapping[str, str]) -> dict[str, dict[str, object]]:
+    """Return entries of config_tree for programs that call the package.
+
+    `paths` are those of the package's files below its folder, `programs` the names of programs in /usr/local/sbin, or their
+    paths elsewhere, and the rooms whose main.py they call; none, where only others import the package. Raises ValueError.
     """
     if not isinstance(programs, Mapping):
         raise ValueError(
             f"programs: {programs!r} has to be a dictionary of names and rooms, as {{xmpp-status: status}}"
         )
-    rooms = sorted({path.partition("/")[0] for path in sources if path.endswith("/main.py")})
+    rooms = sorted({path.partition("/")[0] for path in paths if path.endswith("/main.py")})
+    found: dict[str, dict[str, object]] = {}
     for name, room in programs.items():
         if not isinstance(name, str) or not re.fullmatch(r"(/[a-z]+)*/[a-z][a-z0-9-]*|[a-z][a-z0-9-]*", name):
             raise ValueError(f"programs: {name!r} is no name of a program; write one as xmpp-status")
         if room not in rooms:
             raise ValueError(f"programs: {name}: {room!r} is no room of the package; write one of {', '.join(rooms)}")
-    # A file that has left the package leaves the host.
-    found: dict[str, dict[str, object]] = {f"{FOLDER}/{PACKAGE}": {"state": "directory", "exclusive": True}}
-    found |= {f"{FOLDER}/{PACKAGE}/{path}": {"content": text} for path, text in sources.items()}
     for name, room in programs.items():
         text = STUB.format(folder=FOLDER, package=PACKAGE, room=room)
         found[posixpath.join(SBIN, name)] = {"content": text, "mode": "0755"}

@@ -69,9 +69,10 @@ def untold(changes: Mapping[str, Changes], due: Sequence[str]) -> list[str]:
 def summary(changes: Mapping[str, Changes], due: Sequence[str], host: str, shown: int = SHOWN) -> list[str]:
     """The plan as people read it: a line for each role that has something to do, and the sums in the last one."""
     lines = [f"{role}: {'; '.join(changes[role].lines(shown)) or 'after a role before it'}" for role in due]
-    sums: dict[str, int] = {}
+    # What several roles bring counts once.
+    sums: dict[str, set[str]] = {}
     for what in changes.values():
         for (noun, _act), names in what.found.items():
-            sums[noun] = sums.get(noun, 0) + len(names)
-    parts = [count(number, noun) for noun, number in sums.items()] or ([count(len(due), "role")] if due else [])
+            sums.setdefault(noun, set()).update(names)
+    parts = [count(len(names), noun) for noun, names in sums.items()] or ([count(len(due), "role")] if due else [])
     return [*lines, f"{', '.join(parts) or 'nothing'} to change on {host}"]

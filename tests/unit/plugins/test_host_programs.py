@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.host_package import FOLDER, SBIN, entries
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.host_package import FOLDER, SBIN, package, stubs
 
 TOP = Path(__file__).resolve().parents[3]
 GOLDEN = TOP / "tests" / "unit" / "data" / "programs.json"
@@ -76,7 +76,7 @@ def sbin(tmp_path_factory):
     """A folder with the programs as a role installs them, the package beside them."""
     top = tmp_path_factory.mktemp("host")
     sources = {str(path.relative_to(SOURCES)): path.read_text() for path in SOURCES.rglob("*.py")}
-    for path, entry in entries(sources, PROGRAMS).items():
+    for path, entry in (package(sources) | stubs(sources, PROGRAMS)).items():
         place = top / path.lstrip("/")
         place.parent.mkdir(parents=True, exist_ok=True)
         if "content" not in entry:
@@ -121,10 +121,10 @@ def test_rooms_and_programs_belong_together():
     rooms = {path.parent.name for path in SOURCES.glob("*/main.py")}
     assert set(PROGRAMS.values()) == rooms
     sources = {str(path.relative_to(SOURCES)): path.read_text() for path in SOURCES.rglob("*.py")}
-    found = entries(sources, PROGRAMS)
+    found = package(sources) | stubs(sources, PROGRAMS)
     # The folder is one of them.
     assert len(found) == 1 + len(sources) + len(PROGRAMS)
-    assert len(entries(sources, {})) == 1 + len(sources)
+    assert len(package(sources)) == 1 + len(sources) and stubs(sources, {}) == {}
     print(f"{len(sources)} files, programs: {', '.join(sorted(PROGRAMS))}")
 
 
@@ -138,4 +138,4 @@ def test_rooms_and_programs_belong_together():
 )
 def test_wrong_programs(programs, said):
     with pytest.raises(ValueError, match=said):
-        entries({"status/main.py": "", "files.py": ""}, programs)
+        stubs(["status/main.py", "files.py"], programs)
