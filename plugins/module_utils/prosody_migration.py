@@ -298,14 +298,18 @@ def scan(kind, path, family, into=""):
     return found
 
 
-def join(path, target, domains):
-    """Writes the users' files of a folder to one file of XEP-0227, and returns their number by domain."""
+def join(path, target, accounts):
+    """Writes users' files of a folder to one file of XEP-0227, and returns their number by domain.
+
+    `accounts` are the names of the users by domain; the folder may have more.
+    """
     numbers = {}
     with open(target, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as stream:
         stream.write(f'<?xml version="1.0" encoding="UTF-8"?>\n<server-data xmlns="{PIE}">\n')
-        for domain in domains:
+        for domain, names in accounts.items():
             stream.write(f"<host jid={quoteattr(domain)}>\n")
-            places = sorted(glob.glob(f"{glob.escape(path)}/*@{glob.escape(domain)}.xml"))
+            places = [f"{path}/{name}@{domain}.xml" for name in sorted(names)]
+            places = [place for place in places if os.path.exists(place)]
             for place in places:
                 for _domain, element in users_of(place):
                     stream.write(markup(element, PIE) + "\n")

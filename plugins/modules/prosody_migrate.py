@@ -81,6 +81,11 @@ options:
     description: Whether an export has the messages of archives. Its time grows with the square of their number.
     type: bool
     default: false
+  accounts:
+    description: The accounts of an export, as Prosody has their addresses; without any, all of O(domains).
+    type: list
+    elements: str
+    default: []
 requirements:
   - prosody-migrator and setpriv on the host
 seealso:
@@ -340,10 +345,26 @@ def import_(given, check):
         return report
 
 
+def chosen(there, given):
+    """Domain → names of the accounts to export."""
+    if not given["accounts"]:
+        return {domain: there.get(domain, []) for domain in given["domains"]}
+    found: dict[str, list] = {}
+    for account in given["accounts"]:
+        name, _at, domain = account.rpartition("@")
+        if domain not in given["domains"] or name not in there.get(domain, []):
+            raise MigrateError(
+                f"export_accounts: {account!r} is no account of this host; write addresses as name@{given['domains'][0]}. "
+                "Nothing was exported"
+            )
+        found.setdefault(domain, []).append(name)
+    return found
+
+
 def export(given, check):
     """Exports the store, and returns the report."""
-    there = stored(given["sql"])
-    report = [f"{domain}: {count(len(there.get(domain, [])), 'account')}" for domain in given["domains"]]
+    there = chosen(stored(given["sql"]), given)
+    report = [f"{domain}: {count(len(names), 'account')}" for domain, names in there.items()]
     report.append(
         "not exported: block lists, kept messages, rooms and uploads, which prosody-migrator cannot write to XEP-0227"
         + ("" if given["archives"] else "; archives, for which export_archives: true is needed")
@@ -356,9 +377,11 @@ def export(given, check):
         for path in (place, work):
             shutil.chown(path, OWNER, OWNER)
         stores = PORTABLE + (ARCHIVES[:1] if given["archives"] else [])
-        hosts = {domain: stores for domain in given["domains"] if there.get(domain)}
+        hosts = {domain: stores for domain, names in there.items() if names}
         migrate(given, work, {"type": "sql", **given["sql"]}, {"type": "xep0227"}, hosts)
-        numbers = as_owner("join", path=work, target=f"{place}/export.xml", domains=list(hosts))
+        numbers = as_owner(
+            "join", path=work, target=f"{place}/export.xml", accounts={domain: there[domain] for domain in hosts}
+        )
         wrong = [domain for domain in hosts if numbers[domain] != len(there[domain])]
         if wrong:
             raise MigrateError(f"of {', '.join(wrong)}, not all accounts were written; nothing was exported")
@@ -383,6 +406,7 @@ def main():
             "password_hash": {"type": "str", "default": "SHA-1", "no_log": False},
             "replace": {"type": "bool", "default": False},
             "archives": {"type": "bool", "default": False},
+            "accounts": {"type": "list", "elements": "str", "default": []},
         },
         required_one_of=[("source", "target")],
         mutually_exclusive=[("source", "target")],

@@ -355,3 +355,11 @@ def test_a_portable_file_is_imported_and_all_is_exported(tmp_path):
     assert users == ["anna", "bert", "cleo", "dora", "eva"]
     assert text.count("SCRAM-SHA-1") == 5 and "old news" in text and ">Dora<" in text and "ns0:" not in text
     assert "stored-key" not in exported.stdout and host(ELDER).run("ls /var/lib/xmpp-migration/export.xml").rc != 0
+
+    one = migrate("export", f"--extra-vars=export_to={tmp_path}/one", "--extra-vars=export_accounts=dora@moved.test")
+    assert one.returncode == 0, one.stdout + one.stderr
+    assert re.findall(r"<user [^>]*name=.([a-z]+)", (tmp_path / f"one/{ELDER}.xml").read_text()) == ["dora"]
+    wrong = migrate(
+        "export", f"--extra-vars=export_to={tmp_path}/wrong", "--extra-vars=export_accounts=nobody@moved.test"
+    )
+    assert wrong.returncode != 0 and "'nobody@moved.test' is no account of this host" in wrong.stdout + wrong.stderr

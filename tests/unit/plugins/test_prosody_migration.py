@@ -76,7 +76,8 @@ def test_users_become_one_file_again(portable, tmp_path):
     for name in ("users", "users-archives", "users-hashed"):
         (tmp_path / name).mkdir()
     migration.scan("xep0227", str(portable), "SHA-1", str(tmp_path / "users"))
-    numbers = migration.join(str(tmp_path / "users"), str(tmp_path / "out.xml"), ["one.test", "two.test"])
+    everybody = {"one.test": ["anna", "bert", "cleo", "dora", "gone"], "two.test": ["zoe"]}
+    numbers = migration.join(str(tmp_path / "users"), str(tmp_path / "out.xml"), everybody)
     assert numbers == {"one.test": 4, "two.test": 1}
     assert oct((tmp_path / "out.xml").stat().st_mode)[-3:] == "600"
 
@@ -88,6 +89,24 @@ def test_users_become_one_file_again(portable, tmp_path):
         }
 
     assert users(tmp_path / "out.xml") == users(portable)
+    assert migration.join(str(tmp_path / "users"), str(tmp_path / "one.xml"), {"one.test": ["bert"]}) == {"one.test": 1}
+    assert list(users(tmp_path / "one.xml")) == [("one.test", "bert")]
+
+
+def test_accounts_to_export_are_those_of_the_host():
+    there = {"one.test": ["anna", "bert"], "two.test": ["zoe"]}
+
+    def chosen(*accounts):
+        return prosody_migrate.chosen(there, {"domains": ["one.test", "new.test"], "accounts": list(accounts)})
+
+    assert chosen() == {"one.test": ["anna", "bert"], "new.test": []}
+    assert chosen("bert@one.test") == {"one.test": ["bert"]}
+    # Of a domain that the inventory has no more, the data may still be there.
+    for wrong in ("eva@one.test", "zoe@two.test", "one.test", "anna@new.test"):
+        with pytest.raises(
+            prosody_migrate.MigrateError, match=f"export_accounts: '{wrong}' is no account of this host"
+        ):
+            chosen(wrong)
 
 
 def test_ejabberd_s_folder_of_files_is_read(tmp_path):
