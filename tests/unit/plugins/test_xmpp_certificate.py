@@ -247,7 +247,9 @@ class Life:
         """Each order makes another chain, which `look` knows."""
         chain = f"-----BEGIN CERTIFICATE-----\n{len(self.names):04}\n-----END CERTIFICATE-----\n"
         end = self.now + datetime.timedelta(hours=self.hours)
-        self.names[chain] = x509.Certificate(self.now, end, frozenset(names), self.pin, pairs.digest(chain))
+        self.names[chain] = x509.Certificate(
+            self.now, end, frozenset(names), self.pin, pairs.digest(chain), "ECDSA", 256
+        )
         return chain
 
     def look(self, chain):
