@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import yaml
-from clients import CLIENT, Client
+from clients import Client
 from hosts import CA, TOP, Host, ansible, command
 
 SCENARIO = TOP / "molecule/backup"
@@ -98,37 +98,6 @@ class Site:
                 f"stat -c '%U %G %a %n' {pair}/* /etc/ssl/xmpp {pair} /etc/xmpp/turn.secret /var/lib/bind/keys/*.private /var/lib/prosody"
             ),
         }
-
-
-async def archive(client: Client) -> list[tuple[str, str, str]]:
-    """All that the account's archive has: the ID, who is concerned, and the text, of each message."""
-    found, after = [], ""
-    while True:
-        client.inbox.clear()
-        page = await client.ask(
-            "set",
-            "<query xmlns='urn:xmpp:mam:2' queryid='all'><set xmlns='http://jabber.org/protocol/rsm'><max>200</max>"
-            f"{after}</set></query>",
-        )
-        for stanza in client.inbox:
-            result = stanza.find("{urn:xmpp:mam:2}result")
-            if result is not None:
-                message = result.find(f".//{CLIENT}message")
-                found.append((result.get("id"), message.get("to"), message.findtext(f"{CLIENT}body") or ""))
-        client.inbox.clear()
-        if page.get("complete") == "true":
-            return found
-        last = page.findtext(".//{http://jabber.org/protocol/rsm}last")
-        after = f"<after>{last}</after>"
-
-
-async def roster(client: Client) -> dict[str, tuple[str, tuple[str, ...]]]:
-    query = await client.ask("get", "<query xmlns='jabber:iq:roster'/>")
-    spaces = "{jabber:iq:roster}"
-    return {
-        item.get("jid"): (item.get("name"), tuple(sorted(group.text for group in item.findall(f"{spaces}group"))))
-        for item in query
-    }
 
 
 # Not of the session: tests would be put in another order.

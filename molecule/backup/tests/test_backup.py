@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
-from clients import CLIENT
-from conftest import LOOP, PASSPHRASE, SITES, archive, play, playing
+from clients import CLIENT, archive
+from conftest import LOOP, PASSPHRASE, SITES, play, playing
 from hosts import PLAIN, TOP, until
 
 KEY = "BEGIN OPENSSH PRIVATE KEY"

@@ -11,7 +11,8 @@ import subprocess
 import time
 
 import pytest
-from conftest import LOOP, SITES, archive, play, playing, roster
+from clients import archive, roster
+from conftest import LOOP, SITES, play, playing
 from hosts import PLAIN, TOP, lose, until
 
 PROGRAM = "/usr/local/sbin/xmpp-backup"
