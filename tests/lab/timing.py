@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "molecule"
-# Only by its name: a kernel in emulation takes longer than all the others.
-APART = {"machine"}
+# Only by their names, since they take long: a kernel in emulation, and the packages of a whole release.
+APART = {"machine", "upgrade"}
 # Where nothing is recorded yet, as in a fresh checkout: seconds of a whole run on two processors.
 SECONDS = {
     "default": 1594,
