@@ -6,16 +6,8 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.facts.ansible_collector import get_ansible_collector
-from ansible.module_utils.facts.network.linux import LinuxNetworkCollector
-from ansible.module_utils.facts.system.distribution import DistributionFactCollector
-from ansible.module_utils.facts.system.dns import DnsFactCollector
-from ansible.module_utils.facts.system.env import EnvFactCollector
-from ansible.module_utils.facts.system.platform import PlatformFactCollector
-from ansible.module_utils.facts.system.ssh_pub_keys import SshPubKeyFactCollector
-from ansible.module_utils.facts.system.user import UserFactCollector
-from ansible.module_utils.facts.virtual.linux import LinuxVirtualCollector
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import tls
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.basic_facts import basic_facts
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.certificates import (
     QUESTION,
     CertificateError,
@@ -47,9 +39,8 @@ attributes:
 options:
   gather_subset:
     description:
-      - V(state) is RV(ansible_facts.host_state). V(ansible) are those of Ansible's own facts that the roles read, by
-        M(ansible.builtin.setup)'s collectors of distribution, DNS, environment, network, platform, ssh keys, user and
-        virtualization. An inventory that needs others has to gather them itself.
+      - V(state) is RV(ansible_facts.host_state). V(ansible) are the few of M(ansible.builtin.setup)'s facts that the roles
+        read, by the same names. An inventory that needs others has to gather them itself.
     type: list
     elements: str
     choices: [ansible, state]
@@ -133,6 +124,16 @@ ansible_facts:
       description: See RV(magicbroccoli.xmpp.tls_ciphers#module:ansible_facts.tls_ciphers).
       returned: when O(tls_policy) is set and the host has OpenSSL
       type: dict
+    default_ipv4:
+      description:
+        - The address from which public addresses are reached, with C(interface) and C(gateway). Empty without a route.
+        - The same by IPv6 is C(default_ipv6).
+        - With it come C(all_ipv4_addresses), C(all_ipv6_addresses), C(architecture), C(distribution),
+          C(distribution_major_version), C(distribution_release), C(distribution_version), C(hostname), C(interfaces),
+          C(kernel), C(virtualization_tech_guest), and C(env) with C(LOGNAME), C(SSH_CONNECTION) and C(SUDO_USER).
+      returned: when O(gather_subset) has V(ansible)
+      type: dict
+      sample: {"address": "192.0.2.10", "interface": "eth0", "gateway": "192.0.2.1"}
     host_state:
       description: What the host has.
       returned: success
@@ -184,26 +185,6 @@ ansible_facts:
           type: bool
 """
 
-COLLECTORS = [
-    DistributionFactCollector,
-    DnsFactCollector,
-    EnvFactCollector,
-    LinuxNetworkCollector,
-    LinuxVirtualCollector,
-    PlatformFactCollector,
-    SshPubKeyFactCollector,
-    UserFactCollector,
-]
-
-
-def ansible_facts(module):
-    """The few of Ansible's own facts that the roles read, by Ansible's own collectors."""
-    collector = get_ansible_collector(
-        COLLECTORS, gather_subset=["all"], gather_timeout=10, minimal_gather_subset=frozenset()
-    )
-    found = collector.collect(module=module)
-    return {name.removeprefix("ansible_"): value for name, value in found.items() if name != "gather_subset"}
-
 
 def main():
     module = AnsibleModule(
@@ -230,7 +211,7 @@ def main():
     facts: dict = {}
     try:
         if "ansible" in params["gather_subset"]:
-            facts |= ansible_facts(module)
+            facts |= basic_facts()
         if "state" in params["gather_subset"]:
             facts["host_state"] = host_state(module.check_mode)
         # On a host that was not set up yet, there may be no OpenSSL: who needs the answer asks again.
