@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from typing import Any
 
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import CommandError, attempt
 
@@ -52,7 +53,7 @@ def distribution(root):
 def network(runner):
     """The interfaces, their addresses, and those from which public addresses are reached."""
     links = json.loads(runner(["ip", "-json", "address"]) or "[]")
-    found = {"interfaces": [link["ifname"] for link in links if link]}
+    found: dict[str, Any] = {"interfaces": [link["ifname"] for link in links if link]}
     for version, family, own in ((4, "inet", "127."), (6, "inet6", "::1")):
         addresses = [one["local"] for link in links for one in link.get("addr_info", []) if one["family"] == family]
         found[f"all_ipv{version}_addresses"] = [one for one in addresses if not one.startswith(own)]
