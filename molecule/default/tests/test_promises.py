@@ -438,12 +438,13 @@ def test_what_public_testers_would_say(looked: Host):
         "xep-0479-mobile": ("ok", "Advanced Server: XEP-0198, XEP-0352, XEP-0357"),
         "xep-0479-calls": ("ok", "Advanced Server: XEP-0215"),
     }
+    push = unloaded("", "", "cloud_notify")
     try:
-        looked.out(unloaded("", "", "smacks").do)
-        said = looked.out("xmpp-status --explain xep-0479-mobile || true")
+        looked.out(push.do)
+        said = looked.out("xmpp-status --explain xep-0479-mobile")
     finally:
-        looked.out(unloaded("", "", "smacks").undo)
-    assert f"{EXTRA}: kept: not reached: XEP-0198 is missing" in said
+        looked.out(push.undo)
+    assert f"{EXTRA}: kept: Server; missing for Advanced Server: XEP-0357" in said
 
 
 def test_another_server_is_reported_as_it_is(looked: Host):

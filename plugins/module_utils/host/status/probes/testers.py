@@ -160,7 +160,7 @@ def category(subject: Subject, argument: str) -> str:
         except Broken:
             missing[advanced].append(name)
     if missing[False]:
-        return f"not reached: {', '.join([*missing[False], *missing[True]])} is missing"
+        return f"not reached; missing: {', '.join([*missing[False], *missing[True]])}"
     if missing[True]:
-        return f"Server; {', '.join(missing[True])} is missing for Advanced Server"
+        return f"Server; missing for Advanced Server: {', '.join(missing[True])}"
     return f"Advanced Server: {', '.join(name for name, *_rest in CATEGORIES[argument])}"
