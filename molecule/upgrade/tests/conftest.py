@@ -29,7 +29,9 @@ def playing(*arguments: str) -> list[str]:
 
 
 def play(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(playing(*arguments), cwd=TOP, env=OPERATOR, capture_output=True, text=True, check=False)
+    """Run it; errors are among what it prints, wherever molecule has Ansible write them."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.run(playing(*arguments), cwd=TOP, env=OPERATOR, text=True, check=False, **streams)
 
 
 def started(log: Path) -> subprocess.Popen:

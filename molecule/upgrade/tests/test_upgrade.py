@@ -49,7 +49,7 @@ def test_a_host_that_is_not_ready_is_refused(cedar, people):
 def test_check_mode_says_what_would_happen_and_changes_nothing(cedar, people):
     before = cedar.out(STATE)
     told = play("--check")
-    assert told.returncode == 0, told.stdout[-3000:] + told.stderr
+    assert told.returncode == 0, told.stdout[-3000:]
     said = " ".join(told.stdout.split())
     found = re.search(r"packages: (\d+) are upgraded, (\d+) are new, (\d+) are removed; (\d+) MB are downloaded", said)
     assert found and int(found[1]) > 200 and int(found[4]) > 50, said[:3000]
@@ -83,7 +83,7 @@ def upgraded(cedar, people, tmp_path_factory):
     assert cedar.run("pgrep -x apt-get").rc == 0
     begin = time.monotonic()
     third = play()
-    assert third.returncode == 0, third.stdout[-5000:] + third.stderr
+    assert third.returncode == 0, third.stdout[-5000:]
     print(f"the third run took {time.monotonic() - begin:.0f} s")
     return third
 
