@@ -28,6 +28,7 @@ description:
 attributes:
   async:
     support: full
+    description: An upgrade takes longer than some connections last.
   check_mode:
     support: full
     description: O(step=check) is the same; other steps do nothing.
