@@ -47,7 +47,9 @@ class Site:
 
     def __post_init__(self):
         variables = SAID["hosts"][self.name]
-        self.domain, self.address = variables["xmpp_domain"], variables["ansible_host"]
+        # As XMPP has it, and as the DNS does.
+        self.jid, self.address = variables["xmpp_domain"], variables["ansible_host"]
+        self.domain = self.jid.encode("idna").decode()
         self.repositories = variables["backup_repositories"]
         self.host = Host(self.address)
 
@@ -74,7 +76,7 @@ class Site:
         slot = await client.ask(
             "get",
             f"<request xmlns='urn:xmpp:http:upload:0' filename='{name}' size='{len(content)}'/>",
-            f"upload.{self.domain}",
+            f"upload.{self.jid}",
         )
         put = slot.find("{urn:xmpp:http:upload:0}put")
         headers = {one.get("name"): one.text for one in put}
@@ -127,13 +129,13 @@ def inhabited():
         command, stdin = GROW[SAID["hosts"][site.name].get("xmpp_storage", "sqlite")]
         site.host.out(command, stdin=stdin)
         for name in ("alice", "bob", "away"):
-            account = Account(f"{name}-{secrets.token_hex(3)}@{site.domain}", secrets.token_urlsafe(18))
+            account = Account(f"{name}-{secrets.token_hex(3)}@{site.jid}", secrets.token_urlsafe(18))
             site.accounts[name] = account
             site.host.out(f"prosodyctl adduser {account.jid}", stdin=f"{account.password}\n" * 2)
-        site.accounts["admin"] = admin = Account(f"admin@{site.domain}", secrets.token_urlsafe(18))
+        site.accounts["admin"] = admin = Account(f"admin@{site.jid}", secrets.token_urlsafe(18))
         verb = (
             "passwd"
-            if f"admin@{site.domain}" in site.host.out(f"prosodyctl shell \"user:list('{site.domain}')\"")
+            if f"admin@{site.jid}" in site.host.out(f"prosodyctl shell \"user:list('{site.jid}')\"")
             else "adduser"
         )
         site.host.out(f"prosodyctl {verb} {admin.jid}", stdin=f"{admin.password}\n" * 2)

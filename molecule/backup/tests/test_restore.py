@@ -75,7 +75,7 @@ def restored(before):
 def test_it_says_what_came_back(restored):
     for site in SITES.values():
         said = " ".join(restored.stdout.split())
-        assert re.search(rf"accounts: \d+ at {site.domain}", said)
+        assert re.search(rf"accounts: \d+ at {site.jid}", said)
         print(*re.findall(r"put back [^\"]*? s\b|is here: [^\"]*? s\b", said), sep="\n")
         print(*re.findall(rf"{site.name} is back \d+ s after the restore began", said))
         assert f"{site.name} is back " in said
