@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from conftest import ADDRESS, EXTRA, RELEASE
+from conftest import ADDRESS, EXTRA, HOSTNAME, RELEASE
 from hosts import TOP, Host
 
 # The list is generated, and the package it comes from is not the tests' to import.
@@ -434,6 +434,10 @@ def test_what_public_testers_would_say(looked: Host):
     print(json.dumps(told, indent=1))
     assert {name: (one["level"], one["text"]) for name, one in told.items()} == {
         "im-observatory": ("ok", "F for clients and servers: its authority is private (A without that)"),
+        "cryptcheck": (
+            "ok",
+            f"V for clients and servers: its certificate is not for {HOSTNAME} (A+ without that)",
+        ),
         "xep-0479-web": ("ok", "Advanced Server: RFC 7395, XEP-0206"),
         "xep-0479-mobile": ("ok", "Advanced Server: XEP-0198, XEP-0352, XEP-0357"),
         "xep-0479-calls": ("ok", "Advanced Server: XEP-0215"),

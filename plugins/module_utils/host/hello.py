@@ -161,7 +161,7 @@ SUITES12 = tuple(suite for suite in SUITES if suite not in SUITES13)
 
 GROUPS = (0x001D, 0x0017, 0x0018, 0x0019, 0x001E, 0x0100, 0x0101)
 SIGNATURES = (0x0403, 0x0503, 0x0603, 0x0807, 0x0808, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0203, 0x0201)
-NO_RENEGOTIATION = 0x00FF
+NO_RENEGOTIATION, FALLBACK = 0x00FF, 0x5600
 HANDSHAKE, ALERT, SERVER_HELLO = 22, 21, 2
 SUPPORTED_VERSIONS = 43
 MOST_SUITES = 40
@@ -297,6 +297,18 @@ def accepted(connect: Connect, name: str, version: int, seconds: float) -> list[
         found.append(hello.suite)
         rest.remove(hello.suite)
     return found
+
+
+def refuses_fallback(connect: Connect, name: str, versions: Iterable[int], seconds: float) -> bool | None:
+    """Tell whether a server refuses a client that says it has fallen back to an older version (RFC 7507).
+
+    `versions` are those that the server takes; with less than two, there is nothing to tell.
+    """
+    known = sorted(versions)
+    if len(known) < 2:
+        return None
+    suites = [suite for suite in SUITES12 if suite in KNOWN]
+    return ask(connect, name, known[-2], [FALLBACK, *suites], seconds) is None
 
 
 def compresses(connect: Connect, name: str, version: int, seconds: float) -> bool:

@@ -435,6 +435,58 @@ def test_grades_of_im_observatory(versions, sizes, more, expected):
             testers.observatory_grade(versions, sizes, **arguments)
 
 
+@pytest.mark.parametrize(
+    ("versions", "sizes", "refuses", "expected"),
+    [
+        ({hello.TLS12: [0xC02B, 0xC02C], hello.TLS13: [0x1301, 0x1303]}, [("ECDSA", 256)], True, "A+"),
+        # One version alone: there is nothing to fall back to.
+        ({hello.TLS12: [0xCCA8]}, [("RSA", 2048)], None, "A+"),
+        ({hello.TLS12: [0xC030], hello.TLS13: [0x1302]}, [("Ed25519", 256)], False, "C"),
+        ({hello.TLS12: [0xC028]}, [("RSA", 4096)], None, "D"),
+        ({hello.TLS12: [0xC030, 0xC014]}, [("RSA", 4096)], None, "E"),
+        ({hello.TLS12: [0xC030], hello.TLS13: [0x1302]}, [("ECDSA", 224)], True, "E"),
+        ({hello.TLS12: [0xC030, 0x009D]}, [("RSA", 4096)], None, "F"),
+        ({hello.TLS11: [0xC030], hello.TLS12: [0xC030]}, [("RSA", 4096)], True, "F"),
+        ({hello.TLS12: [0xC030]}, [("ECDSA", 256), ("RSA", 1024)], None, "F"),
+        ({hello.TLS12: [0xC030]}, [("RSA", 1023)], None, "G"),
+        ({hello.SSL3: [0xC030]}, [("RSA", 2048)], None, "G"),
+        ({hello.TLS12: [0xC030, 0xC012]}, [("RSA", 2048)], None, "G"),
+        ({hello.TLS12: [0xC030, 0x0014, 0x009E]}, [("RSA", 2048)], None, "G"),
+        ({hello.TLS12: [0x009E]}, [("RSA", 2048)], None, "group of DHE"),
+        ({hello.TLS12: [0x00FE]}, [("RSA", 2048)], None, "0x00FE is not known"),
+    ],
+)
+def test_grades_of_cryptcheck(versions, sizes, refuses, expected):
+    if len(expected) <= 2:
+        assert testers.cryptcheck_grade(versions, sizes, refuses) == expected
+    else:
+        with pytest.raises(probes.Unknown, match=expected):
+            testers.cryptcheck_grade(versions, sizes, refuses)
+
+
+@pytest.mark.parametrize(("newest", "refuses"), [(ssl.TLSVersion.TLSv1_3, True), (ssl.TLSVersion.TLSv1_2, False)])
+def test_who_refuses_a_fallback(tmp_path, newest, refuses):
+    key = x509.new_key("ecdsa-p256")
+    (tmp_path / "both.pem").write_text(key + x509.self_signed(key, ["a.test"], "a.test", 30))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "both.pem")
+    context.maximum_version = newest
+
+    def behave(stream):
+        with contextlib.suppress(OSError), context.wrap_socket(stream, server_side=True) as inside:
+            inside.recv(1)
+
+    with listening(behave) as (number, asked):
+
+        def connect():
+            return socket.create_connection(("127.0.0.1", number))
+
+        # A server that has TLS 1.2 at most has nothing better to offer, and takes it.
+        assert hello.refuses_fallback(connect, "a.test", [hello.TLS13, hello.TLS12], 5) is refuses
+        assert hello.refuses_fallback(connect, "a.test", [hello.TLS12], 5) is None
+        assert len(asked) == 1
+
+
 def test_each_known_suite_has_its_bits():
     found = {name: testers.cipher_bits(name) for suite, name in hello.KNOWN.items() if suite not in hello.SUITES13}
     print(found)
@@ -447,11 +499,12 @@ def test_each_known_suite_has_its_bits():
 
 def test_what_testers_say_is_no_promise(monkeypatch):
     """It is told, and neither noted nor an alarm."""
-    answering(monkeypatch, {"observatory": "F for clients", "category": probes.Unknown("no answer")})
+    answering(monkeypatch, {"grades": "F for clients", "category": probes.Unknown("no answer")})
     results = promised.look({**CONFIG, "promises": SECTION}, False, testers=True)
     found = {item.subject: item for item in promised.findings(results) if item.subject.startswith("tester ")}
     assert {name: (item.level, item.text) for name, item in found.items()} == {
         "tester im-observatory": ("ok", "F for clients"),
+        "tester cryptcheck": ("ok", "F for clients"),
         **{f"tester xep-0479-{name}": ("ok", "cannot be told: no answer") for name in ("web", "mobile", "calls")},
     }
     noted = promised.state_of(results, 1000)["domains"]["a.test"]["promises"]

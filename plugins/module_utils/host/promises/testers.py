@@ -39,11 +39,25 @@ TESTERS: tuple[Promise, ...] = (
         en="IM Observatory, grade of the port of clients and of that of servers.",
         de="IM Observatory, Note des Ports für Clients und des Ports für Server.",
         source="https://github.com/xmpp-observatory/xmppoke",
-        probe="observatory",
+        probe="grades",
+        argument="IM Observatory",
         when="tls",
         asked="versions, suites and compression up to TLS 1.2, the key, the chain and the name of the certificate",
         right="A to F by its rules of 2019, in which TLS 1.3 does not occur",
         mend="promises of encryption name what is wrong",
+    ),
+    Promise(
+        id="cryptcheck",
+        topic="testers",
+        en="CryptCheck, grade of the port of clients and of that of servers.",
+        de="CryptCheck, Note des Ports für Clients und des Ports für Server.",
+        source="https://github.com/aeris/cryptcheck",
+        probe="grades",
+        argument="CryptCheck",
+        when="tls",
+        asked="versions, suites, the refusal of a fallback (RFC 7507), the key, the chain and the server's name in the certificate",
+        right="A+ to G by its rules of 2024; T without trust, V for another name. Its site need not run what is published",
+        mend="promises of encryption name what is wrong; where it is V, certificates_names lacks the server's name",
     ),
     _category("web", "Web", "Web", "web", "websocket and bosh", "bosh"),
     _category("mobile", "Mobile", "Mobile", "mobile", "xep-0198, xep-0352 and xep-0357", "clients"),
@@ -59,11 +73,6 @@ TESTERS: tuple[Promise, ...] = (
 
 # Tester, and why nothing is told in its words.
 LEFT_OUT: Sequence[tuple[str, str]] = (
-    (
-        "CryptCheck",
-        "its rules count whether a server refuses a fallback to an older version (RFC 7507), which no probe asks, and its site "
-        "need not run what is published",
-    ),
     (
         "XEP-0479, categories Core and IM",
         "Core asks for components from outside (XEP-0114), IM for vCards and invitations to rooms (XEP-0054, XEP-0249), for "

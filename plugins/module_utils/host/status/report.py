@@ -77,7 +77,7 @@ def config_of(name: str, seconds: float = 6.0) -> Config:
                     continue
                 services += [service] if service not in services else []
                 known[label], addresses[label] = place[1], at[0]
-                port = {"port": place[1], "name": domain, "address": at[0]}
+                port = {"port": place[1], "name": domain, "target": place[0], "address": at[0]}
                 ports.append({**port, "protocol": STREAMS[label]} if label in STREAMS else port)
     except dns.DnsError as error:
         raise NoDomain(f"{domain}: {error}") from error

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from ... import hello, tls
@@ -31,6 +31,14 @@ CIPHER_BITS = (
     ("RC4", 128),
     ("SEED", 128),
 )
+# What CryptCheck says of parts of a suite's name (lib/cryptcheck/tls/cipher.rb, 2024), and of keys below some bits.
+SUITE_FAULTS = (
+    ("G", r"DSS|ADH|AECDH|NULL|EXP|DES|RC4|MD5"),
+    ("F", r"^(?!ECDHE|DHE|.*_)"),
+    ("E", r"SHA$|^DHE"),
+)
+KEY_FAULTS = {"RSA": ((2048, "F"), (1024, "G")), "ECDSA": ((256, "E"), (192, "F"), (160, "G"))}
+VERSION_FAULTS = {hello.SSL3: "G", hello.TLS10: "F", hello.TLS11: "F"}
 EXTDISCO = "urn:xmpp:extdisco:2"
 
 
@@ -91,8 +99,61 @@ def observatory_grade(
     return worst
 
 
-def _grade(subject: Subject, port: encryption.Port) -> tuple[str, str]:
-    """Return the grade of a port, and what it is for where that is its certificate alone."""
+def cryptcheck_grade(
+    versions: Mapping[int, Sequence[int]], key_sizes: Iterable[tuple[str, int]], refuses_fallback: bool | None
+) -> str:
+    """Return CryptCheck's grade of a port whose certificate is valid. Raises Unknown where its rules ask for more."""
+    names = {hello.suite_name(suite) for suites in versions.values() for suite in suites}
+    if unknown := sorted(name for name in names if name.startswith("0x")):
+        raise Unknown(f"suite {unknown[0]} is not known here")
+    faults = {VERSION_FAULTS[version] for version in versions if version in VERSION_FAULTS}
+    faults |= {grade for grade, pattern in SUITE_FAULTS for name in names if re.search(pattern, name)}
+    for algorithm, bits in key_sizes:
+        faults |= {grade for least, grade in KEY_FAULTS.get(algorithm, ()) if bits < least}
+    if any(name.startswith("DHE-") for name in names) and "G" not in faults:
+        raise Unknown("its rules ask for the size of a group of DHE")
+    if faults:
+        return max(faults)
+    # Without a fault, what is good counts: suites of authenticated encryption, and the refusal of a fallback.
+    good = {bool({suite for suites in versions.values() for suite in suites} & hello.AUTHENTICATED)}
+    if refuses_fallback is not None:
+        good.add(refuses_fallback)
+    return "A+" if good == {True} else "C" if True in good else "D"
+
+
+def _cryptcheck(subject: Subject, port: encryption.Port) -> tuple[str, str]:
+    """The grade of a port, and what it is for where that is its certificate alone."""
+    found = keys.certificates(subject, port)
+    versions = encryption.enumerated_port(subject, port)
+    ready, seconds = partial(encryption.ready, subject, port), subject.seconds(encryption.SECONDS)
+    refuses = subject.evidence.once(
+        ("refuses fallback", encryption.address_of(subject, port), port["port"]),
+        lambda: hello.refuses_fallback(ready, port["name"], versions, seconds),
+    )
+    grade = cryptcheck_grade(versions, {(one.algorithm, one.bits) for one in found}, refuses)
+    # It asks for the name of the server, and not for that of the domain.
+    name = str(port.get("target") or subject.config["host"])
+    if any(not {name, f"*.{name.partition('.')[2]}"} & one.names for one in found):
+        return "V", f": its certificate is not for {name} ({grade} without that)"
+    if not _is_valid(subject, port):
+        return "T", ": its certificate is not valid"
+    if subject.promises.get("authority") == "private":
+        return "T", f": its authority is private ({grade} without that)"
+    return grade, ""
+
+
+def _is_valid(subject: Subject, port: encryption.Port) -> bool:
+    try:
+        encryption.verified(subject, port)
+    except tls.TlsError as error:
+        if "certificate is not good" not in str(error):
+            raise Unknown(f"port {port['port']}: {error}") from error
+        return False
+    return True
+
+
+def _observatory(subject: Subject, port: encryption.Port) -> tuple[str, str]:
+    """The grade of a port, and what it is for where that is its certificate alone."""
     versions = encryption.enumerated_port(subject, port)
     sizes = {(one.algorithm, one.bits) for one in keys.certificates(subject, port)}
     newest = max((version for version in versions if version in VERSION_SCORES), default=0)
@@ -101,29 +162,27 @@ def _grade(subject: Subject, port: encryption.Port) -> tuple[str, str]:
         ("compresses", encryption.address_of(subject, port), port["port"]),
         lambda: hello.compresses(ready, port["name"], newest, seconds),
     )
-    valid = True
-    try:
-        encryption.verified(subject, port)
-    except tls.TlsError as error:
-        if "certificate is not good" not in str(error):
-            raise Unknown(f"port {port['port']}: {error}") from error
-        valid = False
+    valid = _is_valid(subject, port)
     grade = observatory_grade(versions, sizes, compresses, valid)
     if valid and subject.promises.get("authority") == "private":
         return "F", f": its authority is private ({grade} without that)"
     return grade, "" if valid else ": its certificate is not valid"
 
 
-@probe("observatory")
-def observatory(subject: Subject, _argument: str) -> str:
-    """Grade the ports of XMPP as IM Observatory does."""
+Grade = Callable[[Subject, encryption.Port], tuple[str, str]]
+GRADES: Mapping[str, Grade] = {"IM Observatory": _observatory, "CryptCheck": _cryptcheck}
+
+
+@probe("grades")
+def grades(subject: Subject, tester: str) -> str:
+    """Grade the ports of XMPP as a tester does."""
     said: dict[tuple[str, str], list[str]] = {}
     for protocol, whose in (("jabber:client", "clients"), ("jabber:server", "servers")):
         number = subject.promises["ports"].get(encryption.PORTS[protocol])
         for port in subject.config["ports"]:
             if port["port"] == number and port.get("protocol") == protocol:
                 try:
-                    said.setdefault(_grade(subject, port), []).append(whose)
+                    said.setdefault(GRADES[tester](subject, port), []).append(whose)
                 except (hello.HelloError, tls.TlsError, OSError) as error:
                     raise Unknown(f"port {number}: {error}") from error
     if not said:
