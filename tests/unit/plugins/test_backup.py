@@ -12,6 +12,7 @@ import shlex
 import sqlite3
 import threading
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -420,6 +421,19 @@ def test_owners_are_known_by_their_names():
     assert placing.find_number(names, there.__getitem__, 105, add=lambda name: {"gone": 997}[name]) == 997
     with pytest.raises(base.Failed, match="the account gone, who owns a part of the backup, is not on this host"):
         placing.find_number(names, there.__getitem__, 105)
+
+
+def test_each_file_and_folder_gets_its_owner_once(tmp_path, monkeypatch):
+    """A number that one name has here may be another name's in the backup."""
+    (tmp_path / "top/folder").mkdir(parents=True)
+    (tmp_path / "top/folder/file").write_text("")
+    paths = [tmp_path / "top", tmp_path / "top/folder", tmp_path / "top/folder/file"]
+    for path in paths:
+        os.chown(path, 0, 105)
+    numbers = {"xmpp-tls": 110, "bind": 105}
+    monkeypatch.setattr(placing.grp, "getgrnam", lambda name: types.SimpleNamespace(gr_gid=numbers[name]))
+    placing.give_back(str(tmp_path / "top"), {"users": {}, "groups": {"105": "xmpp-tls", "110": "bind"}})
+    assert [path.stat().st_gid for path in paths] == [110, 110, 110]
 
 
 @pytest.mark.parametrize("killed", ["", "beside", "former", "both"])

@@ -50,7 +50,9 @@ def give_back(folder: str, manifest: Manifest) -> None:
     users: dict[int, int] = {}
     groups: dict[int, int] = {}
     for place, subfolders, names in os.walk(folder):
-        for path in [place, *(os.path.join(place, name) for name in subfolders + names)]:
+        # Each once: a number that was given already may be another owner's in the backup.
+        top = [folder] if place == folder else []
+        for path in [*top, *(os.path.join(place, name) for name in subfolders + names)]:
             status = os.lstat(path)
             if status.st_uid not in users:
                 users[status.st_uid] = find_number(
