@@ -10,6 +10,7 @@ asked here. The readers take a root directory and a runner, so that they can be 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -69,6 +70,18 @@ def network(runner):
     return found
 
 
+def ssh_keys(root):
+    """The public host keys of sshd, each without its type and its comment."""
+    found = {}
+    for algorithm in ("rsa", "ecdsa", "ed25519"):
+        with contextlib.suppress(OSError, ValueError):
+            with open(os.path.join(root, f"etc/ssh/ssh_host_{algorithm}_key.pub"), encoding="utf-8") as stream:
+                kind, key = stream.read().split()[:2]
+            found[f"ssh_host_key_{algorithm}_public"] = key
+            found[f"ssh_host_key_{algorithm}_public_keytype"] = kind
+    return found
+
+
 def virtualization(runner):
     """What the host runs in: `container` and its kind, and the kind of virtual machine."""
     container = runner(["systemd-detect-virt", "--container"]).strip()
@@ -84,6 +97,7 @@ def basic_facts(root="/", runner=run, environment=os.environ):
         **distribution(root),
         **network(runner),
         **virtualization(runner),
+        **ssh_keys(root),
         "architecture": system.machine,
         "env": {name: environment[name] for name in ENVIRONMENT if name in environment},
         "hostname": system.nodename.partition(".")[0],

@@ -348,15 +348,17 @@ lines, connections, each = sys.argv[1].encode().decode("unicode_escape").encode(
 context = ssl.create_default_context()
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 def connect():
-    return context.wrap_socket(socket.create_connection(("127.0.0.1", 443), 20), server_hostname=sys.argv[4])
+    return context.wrap_socket(socket.create_connection(("127.0.0.1", 443), 60), server_hostname=sys.argv[4])
 answers, opened = {}, []
+def fail(error):
+    answers[repr(error)] = answers.get(repr(error), 0) + 1
 def read(stream):
     text = b""
     try:
         while part := stream.recv(65536):
             text += part
-    except OSError:
-        pass
+    except OSError as error:
+        fail(error)
     for part in text.split(b"HTTP/1.1 ")[1:]:
         answers[part[:3].decode()] = answers.get(part[:3].decode(), 0) + 1
     return text
@@ -364,8 +366,9 @@ for _ in range(connections):
     try:
         opened.append(connect())
         opened[-1].sendall(lines * (each - 1) + lines.replace(b"keep-alive", b"close"))
-    except OSError:
-        pass
+    except OSError as error:
+        fail(error)
+        continue
     if each > 1:
         read(opened.pop())
 # The last ones are those that are too many.

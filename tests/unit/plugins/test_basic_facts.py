@@ -60,6 +60,17 @@ def test_containers(tmp_path, container, kinds):
     assert basic_facts(str(tmp_path), runner, {})["virtualization_tech_guest"] == kinds
 
 
+def test_host_keys_of_sshd(tmp_path):
+    (tmp_path / "etc/ssh").mkdir(parents=True)
+    (tmp_path / "etc/ssh/ssh_host_ed25519_key.pub").write_text("ssh-ed25519 AAAAC3Nz root@host\n")
+    (tmp_path / "etc/ssh/ssh_host_rsa_key.pub").write_text("")
+    found = basic_facts(str(tmp_path), answers(), {})
+    assert {name: value for name, value in found.items() if name.startswith("ssh_")} == {
+        "ssh_host_key_ed25519_public": "AAAAC3Nz",
+        "ssh_host_key_ed25519_public_keytype": "ssh-ed25519",
+    }
+
+
 def test_a_host_without_any_of_the_programs(tmp_path):
     found = basic_facts(str(tmp_path), answers(), {})
     assert (found["interfaces"], found["all_ipv4_addresses"], found["default_ipv4"]) == ([], [], {})
