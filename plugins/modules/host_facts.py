@@ -130,7 +130,8 @@ ansible_facts:
         - The same by IPv6 is C(default_ipv6).
         - With it come C(all_ipv4_addresses), C(all_ipv6_addresses), C(architecture), C(distribution),
           C(distribution_major_version), C(distribution_release), C(distribution_version), C(hostname), C(interfaces),
-          C(kernel), C(ssh_host_key_ed25519_public) and its like, C(virtualization_tech_guest), and C(env) with C(LOGNAME), C(SSH_CONNECTION) and C(SUDO_USER).
+          C(kernel), C(ssh_host_key_ed25519_public) and its like, C(virtualization_tech_guest), and C(env) with
+          C(LOGNAME), C(SSH_CONNECTION) and C(SUDO_USER).
       returned: when O(gather_subset) has V(ansible)
       type: dict
       sample: {"address": "192.0.2.10", "interface": "eth0", "gateway": "192.0.2.1"}
