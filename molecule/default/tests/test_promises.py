@@ -458,7 +458,7 @@ def test_another_server_is_reported_as_it_is(looked: Host):
     print(json.dumps(found, indent=1))
     assert done.rc == 2
     assert {name for name, one in found.items() if one["level"] == "fails"} == {
-        *("tlsa", "caa", "cds", "no-plain-mechanisms"),
+        *("tlsa", "caa", "no-plain-mechanisms"),
     }
     assert found["tester im-observatory"]["text"] == "A for clients and servers"
     assert "PLAIN" in found["no-plain-mechanisms"]["text"] and "honest.test" in found["caa"]["text"]

@@ -135,6 +135,9 @@ def cds(subject: Subject, _argument: str) -> str:
             raise Weakened(
                 f"{error} yet: the zone was signed lately, and BIND publishes them {words.utc(moment)}"
             ) from error
+        if not server:
+            # Only the host itself knows whether it is too early for them.
+            raise Weakened(f"{error}, as in its first day, or with a zone above that asks for none") from error
         raise Broken(str(error)) from error
     except chains.Bogus as error:
         raise Broken(str(error)) from error
