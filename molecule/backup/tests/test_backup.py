@@ -319,7 +319,7 @@ def test_a_damaged_database(willow, alarm):
 
 def test_a_rest_server_is_shown_the_password_and_nobody_else():
     """Debian 12's restic takes it in the address alone."""
-    site = SITES["hazel.xn--gehlz-lua.test"]
+    site = SITES["hazel.copse.test"]
     site.host.out("sh -c 'cat > /root/rest_server.py'", stdin=(Path(__file__).parent / "rest_server.py").read_text())
     site.host.out("sh -c 'mkdir -p /root/etc && cp -p /etc/xmpp/backup.* /var/lib/xmpp-backup/state.json /root/etc/'")
     site.host.out("systemd-run --quiet --unit=rest-server python3 /root/rest_server.py /srv/rest me:hunter-2/@")

@@ -16,6 +16,8 @@ from conftest import LOOP, SITES, play, playing
 from hosts import PLAIN, TOP, lose, until
 
 PROGRAM = "/usr/local/sbin/xmpp-backup"
+# Of a host that did not come back.
+STATE = "id prosody; ls -lan /etc/ssl/xmpp /etc/ssl/xmpp/*; journalctl --unit prosody --lines 60 --no-pager"
 
 
 async def belongings(site) -> dict:
@@ -67,6 +69,8 @@ def restored(before):
     assert all(site.host.run("test -e /var/lib/prosody/prosody.sqlite").rc != 0 for site in SITES.values())
     begin = time.monotonic()
     done = play("restore", "--diff")
+    for site in SITES.values() if done.returncode else ():
+        print(site.host.run(f"bash -c '{STATE}'").stdout)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr
     print(f"ended half-way after {killed:.0f} s; the second run took {time.monotonic() - begin:.0f} s")
     return done
