@@ -110,20 +110,22 @@ def _hosts(subject: Subject) -> list[dict[str, str]]:
     return asked
 
 
+def run_in_prosody(subject: Subject, source: str, arguments: Any) -> dict[str, Any]:
+    """Return what a program in the running Prosody answers, as prosody.program() has it: a JSON object."""
+    try:
+        found = json.loads(prosody.shell(prosody.program(source, arguments), timeout=subject.seconds(5)))
+    except prosody.ProsodyError as error:
+        raise Unknown(str(error)) from error
+    except ValueError as error:
+        raise Unknown(f"Prosody's shell answers something else: {error}") from error
+    return found if isinstance(found, dict) else {}
+
+
 def of_host(subject: Subject, name: str) -> dict[str, Any]:
     """Return what the running Prosody says of one of its hosts, a component among them."""
-
-    def ask() -> dict[str, Any]:
-        command = prosody.program(SOURCE, _hosts(subject))
-        try:
-            found = json.loads(prosody.shell(command, timeout=subject.seconds(5)))
-        except prosody.ProsodyError as error:
-            raise Unknown(str(error)) from error
-        except ValueError as error:
-            raise Unknown(f"Prosody's shell answers something else: {error}") from error
-        return found if isinstance(found, dict) else {}
-
-    found: dict[str, Any] = subject.evidence.once("discovery", ask).get(name) or {"missing": True}
+    found: dict[str, Any] = subject.evidence.once(
+        "discovery", lambda: run_in_prosody(subject, SOURCE, _hosts(subject))
+    ).get(name) or {"missing": True}
     if "error" in found:
         raise Unknown(f"{name}: {found['error']}")
     return found

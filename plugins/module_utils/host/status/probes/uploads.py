@@ -9,13 +9,11 @@ The slot is asked for as an account would, whose name nobody can register: nodep
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import urllib.parse
 from typing import Any
 
-from ... import prosody
-from . import extensions, web
+from . import discovery, extensions, web
 from .base import Broken, Subject, Unknown, probe
 
 OWNER = "xmpp:status"
@@ -80,16 +78,11 @@ def _prosody(subject: Subject, component: str, **more: Any) -> dict[str, Any]:
     """Ask the running Prosody for a slot, or to forget one."""
     host = subject.name.encode().decode("idna")
     asked = {"host": host, "component": component.encode().decode("idna"), "owner": OWNER, "old": OLD_SECONDS}
-    command = prosody.program(SOURCE, {**asked, "name": NAME, "size": SIZE, "type": TYPE, **more})
-    try:
-        found = json.loads(prosody.shell(command, timeout=subject.seconds(5)))
-    except prosody.ProsodyError as error:
-        raise Unknown(str(error)) from error
-    except ValueError as error:
-        raise Unknown(f"Prosody's shell answers something else: {error}") from error
+    arguments = {**asked, "name": NAME, "size": SIZE, "type": TYPE, **more}
+    found = discovery.run_in_prosody(subject, SOURCE, arguments)
     if found.get("error"):
         raise Broken(str(found["error"]))
-    return dict(found)
+    return found
 
 
 def there_and_back(subject: Subject, component: str) -> str:
