@@ -18,7 +18,7 @@ from slixmpp.xmlstream.matcher import MatchXPath
 
 CLIENT = "{jabber:client}"
 STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
-SECONDS = 15
+SECONDS = 60
 PLUGINS = (4, 30, 33, 45, 47, 48, 50, 54, 55, 59, 60, 65, 77, 84, 115, 163, 184, 191, 198, 199)
 PLUGINS_LATER = (223, 249, 280, 292, 297, 313, 334, 352, 359, 363, 402, 410, 421, 424, 425)
 

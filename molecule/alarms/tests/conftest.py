@@ -25,7 +25,7 @@ SCENARIO = TOP / "molecule/alarms"
 HOSTS = yaml.safe_load((SCENARIO / "inventory/hosts.yml").read_text())["all"]["hosts"]
 NAME = "hazel.nut.test"
 ADMIN = HOSTS[NAME]["xmpp_admins"][0]
-SECONDS = 30
+SECONDS = 120
 # An alarm that was told is not told again: each run has its own.
 RUN = secrets.token_hex(3)
 LOOP = asyncio.new_event_loop()

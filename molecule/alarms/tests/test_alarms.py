@@ -114,7 +114,7 @@ def test_a_disk_takes_nothing(hazel, admin, give, what, breaks, mends):
         if what != "full":
             # It is at work when that happens; of a full disk it learns at its start.
             give("--over", "nothing")
-            hazel.out("timeout 30 sh -c 'until [ -e /var/lib/xmpp-alarm/queue.json ]; do sleep 0.1; done'")
+            hazel.out("timeout 120 sh -c 'until [ -e /var/lib/xmpp-alarm/queue.json ]; do sleep 0.1; done'")
         hazel.out(f"bash -ec 'for place in {places}; do {breaks}; done'")
         give(f"The disk is {what} {RUN}", text="df says so\n")
         assert admin.wait(f"The disk is {what} {RUN}").strip() == "df says so"

@@ -30,7 +30,7 @@ FRONTEND, LISTS = "/var/lib/dpkg/lock-frontend", "/var/lib/apt/lists/lock"
 def holder(hazel):
     hazel.out("sh -c 'cat > /usr/local/lib/apt-holder.py; rm -f /run/holds'", stdin=HOLDER)
     hazel.out(f"systemd-run --unit=apt-holder python3 /usr/local/lib/apt-holder.py {FRONTEND} {LISTS}")
-    hazel.out(f"timeout 30 sh -c 'until grep -q {FRONTEND} /run/holds; do sleep 0.1; done'")
+    hazel.out(f"timeout 120 sh -c 'until grep -q {FRONTEND} /run/holds; do sleep 0.1; done'")
     yield
     hazel.run("systemctl stop apt-holder.service")
     hazel.run("rm -f /run/holds")
@@ -57,7 +57,7 @@ def test_a_role_waits_for_who_uses_apt_and_says_who(hazel, tmp_path):
                 print(text.strip())
                 # The next lock is taken, and then none.
                 hazel.out("rm /run/holds")
-                hazel.out("timeout 30 sh -c 'until [ -s /run/holds ]; do sleep 0.1; done'")
+                hazel.out("timeout 120 sh -c 'until [ -s /run/holds ]; do sleep 0.1; done'")
     said = "".join(said)
     try:
         assert run.returncode == 0, said

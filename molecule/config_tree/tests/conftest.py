@@ -33,7 +33,7 @@ class Tree(Host):
     def write(self, path: str, text: str, mode: str = "0600") -> None:
         self.out("umask 077; printf %%s %s > %s && chmod %s %s", text, path, mode, path)
 
-    def wait_for(self, command: str, seconds: float = 20) -> str:
+    def wait_for(self, command: str, seconds: float = 120) -> str:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             result = self.testinfra.run(command)

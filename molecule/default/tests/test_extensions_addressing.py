@@ -43,7 +43,7 @@ def connected(rosewood, alice, carol):
             return False
         return True
 
-    until(lambda: LOOP.run_until_complete(answers()), 180)
+    until(lambda: LOOP.run_until_complete(answers()), 300)
 
 
 async def test_the_domain_offers_it_and_its_components_do_not(alice):

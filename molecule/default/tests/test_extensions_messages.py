@@ -12,7 +12,7 @@ import secrets
 import xml.etree.ElementTree as ET
 
 import pytest
-from clients import CLIENT, Refused
+from clients import CLIENT, SECONDS, Refused
 from conftest import ADDRESS, DOMAIN, HOSTNAME, LOOP, RELEASE, create
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
@@ -74,11 +74,11 @@ async def test_0065_a_file_goes_through_the_proxy(alice, bob):
             done.set()
 
     bob.add_event_handler("socks5_data", on_data)
-    handshake = await streams.handshake(bob.boundjid, sid=text(), timeout=15)
+    handshake = await streams.handshake(bob.boundjid, sid=text(), timeout=SECONDS)
     await handshake.write(file)
     # Prosody may hold back the end of it until the sender has no more.
     handshake.transport.write_eof()
-    await asyncio.wait_for(done.wait(), 15)
+    await asyncio.wait_for(done.wait(), SECONDS)
     print(f"{len(received)} bytes by {PROXY}")
     assert bytes(received) == file
 

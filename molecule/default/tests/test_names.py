@@ -89,11 +89,11 @@ def test_direct_tls_knows_both_forms_after_a_reload(rosewood, internet):
 async def test_its_components_answer(connect, accounts):
     ida = await connect(accounts["ida"])
     for kind in ("conference", "upload", "proxy", "search"):
-        info = await ida.plugin["xep_0030"].get_info(jid=f"{kind}.{IDN}", timeout=10)
+        info = await ida.plugin["xep_0030"].get_info(jid=f"{kind}.{IDN}", timeout=60)
         print(kind, sorted(info["disco_info"]["identities"]))
         assert info["disco_info"]["identities"]
     # It has contacts, as URIs (XEP-0157).
-    info = await ida.plugin["xep_0030"].get_info(jid=IDN, timeout=10)
+    info = await ida.plugin["xep_0030"].get_info(jid=IDN, timeout=60)
     (contacts,) = [
         v.text for f in info.xml.iter("{jabber:x:data}field") if f.get("var") == "admin-addresses" for v in f
     ]

@@ -56,7 +56,7 @@ def listening(host) -> tuple[set, set]:
 
 def test_listening_sockets(rosewood):
     expected = {("tcp", port) for port in PROMISED} | {("udp", 53), ("udp", 3478)}
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     public, inside = listening(rosewood)
     # A question to the DNS has a socket of its own until it is answered.
     while public - expected and time.monotonic() < deadline:

@@ -102,7 +102,7 @@ class Browser:
         command = (
             f"curl --silent --show-error --include --max-time 10 {self.options} {options} {data} {shlex.quote(url)}"
         )
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             text = self.internet.out(command, stdin=body)
             head, _, answer = text.replace("\r\n", "\n").partition("\n\n")

@@ -121,7 +121,7 @@ def test_what_cannot_be_copied_leaves_all_as_it_is(rosewood, accounts, client, s
         assert f"{FILE}: table prosody, row" in said and "it holds a NUL, which PostgreSQL cannot keep" in said
         # It has just been started again.
         up = "until (exec 3<>/dev/tcp/127.0.0.1/5222) 2>/dev/null; do sleep 0.2; done; sleep 1"
-        rosewood.out(f"timeout 30 bash -c '{up}'")
+        rosewood.out(f"timeout 120 bash -c '{up}'")
         after = in_sqlite(rosewood, FILE)
         for table, rows in lasting(rosewood, before).items():
             changed = set(rows) ^ set(lasting(rosewood, after)[table])

@@ -259,7 +259,7 @@ def migrate(playbook: str, *options: str):
 
 def wait_for_prosody() -> None:
     """It has the port when it has loaded everything."""
-    host(ELDER).out("timeout 60 sh -c 'until ss -Hltn sport = 5222 | grep -q .; do sleep 0.1; done'")
+    host(ELDER).out("timeout 120 sh -c 'until ss -Hltn sport = 5222 | grep -q .; do sleep 0.1; done'")
 
 
 def test_people_log_in_with_their_old_passwords_after_the_import():

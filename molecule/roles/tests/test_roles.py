@@ -31,7 +31,7 @@ PLAYS = list(plays())
 ROLES = {path.name for path in (TOP / "roles").iterdir()} - {"xmpp", "website"}
 # The addresses of this machine in the lab.
 HERE, HERE6 = "198.51.100.1", "2001:db8:100::1"
-SECONDS = 30
+SECONDS = 120
 # Of systemd's own, some fail where the machine beneath has no more instances of inotify.
 FAILED = "systemctl --failed --no-legend --plain"
 

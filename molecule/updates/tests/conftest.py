@@ -49,6 +49,15 @@ class Machine(Host):
         print(f"{what}: after {time.monotonic() - begin:.0f} s")
         return found
 
+    def well(self) -> None:
+        """Wait until the self-test finds nothing that fails, and print what it found until then."""
+        end = time.monotonic() + 300
+        while (found := self.run("xmpp-status")).rc == 2:
+            failing = "\n".join(line for line in found.stdout.splitlines() if line.startswith("FAILS"))
+            print(failing)
+            assert time.monotonic() < end, failing
+            time.sleep(3)
+
     def windows(self, *, opened: bool, **more) -> None:
         """Let the windows be open now, or open in three hours."""
         now = int(self.out("date +%s"))
@@ -135,7 +144,7 @@ def client(host: Machine, tmp_path: Path) -> Iterator[Listener]:
     host.out(f"prosodyctl adduser {jid}", stdin=f"{password}\n" * 2)
     listener = Listener(jid, password, tmp_path / "listener")
     try:
-        host.wait(30, lambda: listener.saw("online"), "the client is online")
+        host.wait(120, lambda: listener.saw("online"), "the client is online")
         yield listener
     finally:
         listener.process.kill()

@@ -28,7 +28,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 INVENTORY = TOP / "molecule/web/inventory"
 HOSTS = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["hosts"]
 SCREENSHOTS = TOP / ".cache/screenshots"
-SECONDS = 30
+SECONDS = 120
 LOOP = asyncio.new_event_loop()
 # Waits until what moves has come to its end.
 STILL = """

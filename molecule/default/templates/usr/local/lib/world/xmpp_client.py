@@ -43,7 +43,7 @@ STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 FRAMING = "urn:ietf:params:xml:ns:xmpp-framing"
 HTTPBIND = "http://jabber.org/protocol/httpbind"
 EXTDISCO = "urn:xmpp:extdisco:2"
-SECONDS = 20
+SECONDS = 60
 
 
 class Refused(Exception):
