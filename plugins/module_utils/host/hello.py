@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which versions of TLS and which suites a server takes: it is asked for each by a message of ours.
 
-No library of TLS knows all that a server could still take, from SSL 3 to suites of export. We send the first message of
+No library of TLS knows all that a server could still take, from SSL 2 to suites of export. We send the first message of
 a handshake, read the first one of the answer, and hang up.
 """
 
@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+SSL2 = 0x0002
 SSL3, TLS10, TLS11, TLS12, TLS13 = VERSIONS = (0x0300, 0x0301, 0x0302, 0x0303, 0x0304)
-NAMES = {SSL3: "SSL 3", TLS10: "TLS 1.0", TLS11: "TLS 1.1", TLS12: "TLS 1.2", TLS13: "TLS 1.3"}
+NAMES = {SSL2: "SSL 2", SSL3: "SSL 3", TLS10: "TLS 1.0", TLS11: "TLS 1.1", TLS12: "TLS 1.2", TLS13: "TLS 1.3"}
 SUITES13 = (0x1301, 0x1302, 0x1303, 0x1304, 0x1305)
 # Suites of TLS 1.2 with authenticated encryption: by ECDHE, and by DHE.
 ECDHE_AEAD = {
@@ -162,10 +163,16 @@ SUITES12 = tuple(suite for suite in SUITES if suite not in SUITES13)
 GROUPS = (0x001D, 0x0017, 0x0018, 0x0019, 0x001E, 0x0100, 0x0101)
 SIGNATURES = (0x0403, 0x0503, 0x0603, 0x0807, 0x0808, 0x0804, 0x0805, 0x0806, 0x0401, 0x0501, 0x0601, 0x0203, 0x0201)
 NO_RENEGOTIATION, FALLBACK = 0x00FF, 0x5600
-HANDSHAKE, ALERT, SERVER_HELLO = 22, 21, 2
+HANDSHAKE, ALERT, SERVER_HELLO, SERVER_KEY_EXCHANGE, SERVER_HELLO_DONE = 22, 21, 2, 12, 14
+# The kinds of cipher of SSL 2 (RFC 6101, appendix E), and its messages.
+SUITES2 = (0x010080, 0x020080, 0x030080, 0x040080, 0x050080, 0x060040, 0x0700C0)
+CLIENT_HELLO2, SERVER_HELLO2 = 1, 4
 SUPPORTED_VERSIONS = 43
 MOST_SUITES = 40
+# A chain of certificates comes before the message that we want.
+MOST_HANDSHAKE = 65536
 NO_COMPRESSION, DEFLATE = 0, 1
+NO_TLS = "it answers with something that is no TLS"
 
 Connect = Callable[[], socket.socket]
 
@@ -235,6 +242,16 @@ def _read(stream: socket.socket, number: int, end: float) -> bytes:
     return got
 
 
+def _record(stream: socket.socket, end: float) -> bytes:
+    """Return what is in a record of the handshake, and nothing of an alert."""
+    kind, _record, length = struct.unpack("!BHH", _read(stream, 5, end))
+    if kind == ALERT:
+        return b""
+    if kind != HANDSHAKE or not 0 < length <= 16640:
+        raise HelloError(NO_TLS)
+    return _read(stream, length, end)
+
+
 def _parse(body: bytes) -> Hello:
     version = int.from_bytes(body[0:2], "big")
     at = 34 + 1 + body[34]
@@ -266,14 +283,13 @@ def ask(
         try:
             stream.settimeout(seconds)
             stream.sendall(client_hello(name, version, suites, compressions))
-            kind, _record, length = struct.unpack("!BHH", _read(stream, 5, end))
-            if kind == ALERT:
+            message = _record(stream, end)
+            if not message:
                 return None
-            if kind != HANDSHAKE or length < 42 or length > 16640:
-                raise HelloError("it answers with something that is no TLS")
-            message = _read(stream, length, end)
+            if len(message) < 42:
+                raise HelloError(NO_TLS)
         except (HelloError, OSError) as error:
-            if isinstance(error, HelloError) and "no TLS" in str(error):
+            if str(error) == NO_TLS:
                 raise
             return None
     if message[0] != SERVER_HELLO:
@@ -304,7 +320,7 @@ def refuses_fallback(connect: Connect, name: str, versions: Iterable[int], secon
 
     `versions` are those that the server takes; with less than two, there is nothing to tell.
     """
-    known = sorted(versions)
+    known = sorted(version for version in versions if version in VERSIONS)
     if len(known) < 2:
         return None
     suites = [suite for suite in SUITES12 if suite in KNOWN]
@@ -315,3 +331,44 @@ def compresses(connect: Connect, name: str, version: int, seconds: float) -> boo
     """Tell whether a server compresses what it encrypts, by TLS 1.2 or older, where a client offers that (RFC 3749)."""
     hello = ask(connect, name, version, SUITES12, seconds, (DEFLATE, NO_COMPRESSION))
     return hello is not None and hello.compression != NO_COMPRESSION
+
+
+def group_bits(connect: Connect, name: str, version: int, suites: Sequence[int], seconds: float) -> int:
+    """Return the bits of the prime that a server has for suites of DHE (RFC 5246, section 7.4.3); 0 when it shows none.
+
+    Raises HelloError when it answers something else, and what `connect` raises.
+    """
+    with connect() as stream:
+        end = time.monotonic() + seconds
+        got = b""
+        try:
+            stream.settimeout(seconds)
+            stream.sendall(client_hello(name, version, suites))
+            while len(got) < MOST_HANDSHAKE and (more := _record(stream, end)):
+                got += more
+                while len(got) >= 4 and len(got) >= 4 + (length := int.from_bytes(got[1:4], "big")):
+                    kind, message, got = got[0], got[4 : 4 + length], got[4 + length :]
+                    if kind == SERVER_KEY_EXCHANGE:
+                        size = int.from_bytes(message[:2], "big")
+                        return int.from_bytes(message[2 : 2 + size], "big").bit_length()
+                    if kind == SERVER_HELLO_DONE:
+                        return 0
+        except (HelloError, OSError) as error:
+            if str(error) == NO_TLS:
+                raise
+    return 0
+
+
+def speaks_ssl2(connect: Connect, seconds: float) -> bool:
+    """Tell whether a server answers a hello of SSL 2, whose messages are others than those of all that came later."""
+    kinds = b"".join(suite.to_bytes(3, "big") for suite in SUITES2)
+    body = struct.pack("!BHHHH", CLIENT_HELLO2, SSL2, len(kinds), 0, 16) + kinds + os.urandom(16)
+    with connect() as stream:
+        try:
+            stream.settimeout(seconds)
+            stream.sendall(struct.pack("!H", 0x8000 | len(body)) + body)
+            head = _read(stream, 7, time.monotonic() + seconds)
+        except (HelloError, OSError):
+            return False
+    # The length, the kind of message, whether a session is known, the kind of certificate, and the version.
+    return bool(head[0] & 0x80) and head[2] == SERVER_HELLO2 and int.from_bytes(head[5:7], "big") == SSL2

@@ -4,6 +4,7 @@
 """Promises of a host: which are made, what is made of answers, and peers that are hostile to who asks."""
 
 import contextlib
+import functools
 import json
 import os
 import socket
@@ -421,7 +422,13 @@ def test_suites_are_told_apart(certificate, suites, lowest, expected):
         ({hello.TLS12: [0x0034]}, [("RSA", 2048)], {}, "C"),
         ({hello.TLS12: [0x003B]}, [("RSA", 2048)], {}, "C"),
         ({hello.TLS13: [0x1301]}, [("RSA", 2048)], {}, "TLS 1.3 alone"),
-        ({hello.TLS12: [0x009E]}, [("RSA", 2048)], {}, "group of DHE"),
+        ({hello.TLS12: [0x009E]}, [("RSA", 2048)], {"group_sizes": [2048]}, "A"),
+        ({hello.TLS12: [0x009E]}, [("RSA", 2048)], {"group_sizes": [4096, 2047]}, "B"),
+        # 30 + 0.3 * 80 + 0.4 * 50, and the same with 0.3 * 20.
+        ({hello.TLS12: [0x0033, 0x0015]}, [("RSA", 2048)], {"group_sizes": [1024]}, "B"),
+        ({hello.TLS12: [0x0033, 0x0015]}, [("RSA", 2048)], {"group_sizes": [511]}, "C"),
+        ({hello.SSL2: [], hello.TLS12: [0xC02F]}, [("RSA", 2048)], {}, "F"),
+        ({hello.SSL2: []}, [("RSA", 2048)], {}, "F"),
         ({hello.TLS12: [0x00FE]}, [("RSA", 2048)], {}, "0x00FE is not known"),
         ({hello.TLS12: [0xC02F]}, [("Ed25519", 256)], {}, "no key of Ed25519"),
     ],
@@ -436,32 +443,35 @@ def test_grades_of_im_observatory(versions, sizes, more, expected):
 
 
 @pytest.mark.parametrize(
-    ("versions", "sizes", "refuses", "expected"),
+    ("versions", "sizes", "refuses", "groups", "expected"),
     [
-        ({hello.TLS12: [0xC02B, 0xC02C], hello.TLS13: [0x1301, 0x1303]}, [("ECDSA", 256)], True, "A+"),
+        ({hello.TLS12: [0xC02B, 0xC02C], hello.TLS13: [0x1301, 0x1303]}, [("ECDSA", 256)], True, [], "A+"),
         # One version alone: there is nothing to fall back to.
-        ({hello.TLS12: [0xCCA8]}, [("RSA", 2048)], None, "A+"),
-        ({hello.TLS12: [0xC030], hello.TLS13: [0x1302]}, [("Ed25519", 256)], False, "C"),
-        ({hello.TLS12: [0xC028]}, [("RSA", 4096)], None, "D"),
-        ({hello.TLS12: [0xC030, 0xC014]}, [("RSA", 4096)], None, "E"),
-        ({hello.TLS12: [0xC030], hello.TLS13: [0x1302]}, [("ECDSA", 224)], True, "E"),
-        ({hello.TLS12: [0xC030, 0x009D]}, [("RSA", 4096)], None, "F"),
-        ({hello.TLS11: [0xC030], hello.TLS12: [0xC030]}, [("RSA", 4096)], True, "F"),
-        ({hello.TLS12: [0xC030]}, [("ECDSA", 256), ("RSA", 1024)], None, "F"),
-        ({hello.TLS12: [0xC030]}, [("RSA", 1023)], None, "G"),
-        ({hello.SSL3: [0xC030]}, [("RSA", 2048)], None, "G"),
-        ({hello.TLS12: [0xC030, 0xC012]}, [("RSA", 2048)], None, "G"),
-        ({hello.TLS12: [0xC030, 0x0014, 0x009E]}, [("RSA", 2048)], None, "G"),
-        ({hello.TLS12: [0x009E]}, [("RSA", 2048)], None, "group of DHE"),
-        ({hello.TLS12: [0x00FE]}, [("RSA", 2048)], None, "0x00FE is not known"),
+        ({hello.TLS12: [0xCCA8]}, [("RSA", 2048)], None, [], "A+"),
+        ({hello.TLS12: [0xC030], hello.TLS13: [0x1302]}, [("Ed25519", 256)], False, [], "C"),
+        ({hello.TLS12: [0xC028]}, [("RSA", 4096)], None, [], "D"),
+        ({hello.TLS12: [0xC030, 0xC014]}, [("RSA", 4096)], None, [], "E"),
+        ({hello.TLS12: [0xC030], hello.TLS13: [0x1302]}, [("ECDSA", 224)], True, [], "E"),
+        ({hello.TLS12: [0xC030, 0x009D]}, [("RSA", 4096)], None, [], "F"),
+        ({hello.TLS11: [0xC030], hello.TLS12: [0xC030]}, [("RSA", 4096)], True, [], "F"),
+        ({hello.TLS12: [0xC030]}, [("ECDSA", 256), ("RSA", 1024)], None, [], "F"),
+        ({hello.TLS12: [0xC030]}, [("RSA", 1023)], None, [], "G"),
+        ({hello.SSL3: [0xC030]}, [("RSA", 2048)], None, [], "G"),
+        ({hello.TLS12: [0xC030, 0xC012]}, [("RSA", 2048)], None, [], "G"),
+        ({hello.TLS12: [0xC030, 0x0014, 0x009E]}, [("RSA", 2048)], None, [2048], "G"),
+        ({hello.TLS12: [0x009E]}, [("RSA", 2048)], None, [2048], "E"),
+        ({hello.TLS12: [0x009E]}, [("RSA", 2048)], None, [2048, 1024], "F"),
+        ({hello.TLS12: [0x009E]}, [("RSA", 2048)], None, [1023], "G"),
+        ({hello.SSL2: [], hello.TLS12: [0xC030]}, [("RSA", 2048)], None, [], "G"),
+        ({hello.TLS12: [0x00FE]}, [("RSA", 2048)], None, [], "0x00FE is not known"),
     ],
 )
-def test_grades_of_cryptcheck(versions, sizes, refuses, expected):
+def test_grades_of_cryptcheck(versions, sizes, refuses, groups, expected):
     if len(expected) <= 2:
-        assert testers.cryptcheck_grade(versions, sizes, refuses) == expected
+        assert testers.cryptcheck_grade(versions, sizes, refuses, groups) == expected
     else:
         with pytest.raises(probes.Unknown, match=expected):
-            testers.cryptcheck_grade(versions, sizes, refuses)
+            testers.cryptcheck_grade(versions, sizes, refuses, groups)
 
 
 @pytest.mark.parametrize(("newest", "refuses"), [(ssl.TLSVersion.TLSv1_3, True), (ssl.TLSVersion.TLSv1_2, False)])
@@ -485,6 +495,77 @@ def test_who_refuses_a_fallback(tmp_path, newest, refuses):
         assert hello.refuses_fallback(connect, "a.test", [hello.TLS13, hello.TLS12], 5) is refuses
         assert hello.refuses_fallback(connect, "a.test", [hello.TLS12], 5) is None
         assert len(asked) == 1
+        # SSL 2 is none that one falls back to.
+        assert hello.refuses_fallback(connect, "a.test", [hello.SSL2, hello.TLS12], 5) is None
+
+
+@pytest.mark.parametrize("bits", [1024, 2048])
+def test_the_size_of_a_group(tmp_path, certificate, bits):
+    """Of a server of OpenSSL's, whose chain of certificates is longer than one record, and which has just this group."""
+    parameters = subprocess.run(
+        ["openssl", "dhparam", "-dsaparam", str(bits)], capture_output=True, text=True, check=True
+    ).stdout
+    (tmp_path / "group.pem").write_text(parameters)
+    pem = Path(certificate).read_text()
+    leaf = pem[pem.index("-----BEGIN CERT") :]
+    (tmp_path / "chain.pem").write_text(pem + leaf * 15)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("DHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:@SECLEVEL=0")
+    context.load_cert_chain(tmp_path / "chain.pem")
+    context.load_dh_params(tmp_path / "group.pem")
+
+    def behave(stream):
+        with contextlib.suppress(OSError), context.wrap_socket(stream, server_side=True) as inside:
+            inside.recv(1)
+
+    with listening(behave) as (number, _asked):
+        port = {"port": number, "name": "a.test"}
+        subject = probes.Subject({**CONFIG, "ports": [port], "promises": SECTION}, DOMAIN, probes.Evidence(10))
+        versions = {hello.TLS12: [0xC02F, 0x009E], hello.TLS13: [0x1301]}
+        assert testers.group_sizes(subject, port, versions) == {bits}
+        assert testers.group_sizes(subject, port, {hello.TLS12: [0xC02F]}) == set()
+        # One that takes such a suite, and shows no group when it is asked for that.
+        with pytest.raises(probes.Unknown, match="does not show its group of EXP-DHE"):
+            testers.group_sizes(subject, port, {hello.TLS12: [0x0014]})
+
+
+def ssl2(stream):
+    """Answers a hello of SSL 2 (draft-hickman-netscape-ssl-00), and nothing else."""
+    head = stream.recv(2)
+    asked = stream.recv(int.from_bytes(head, "big") & 0x7FFF)
+    if asked[:3] == b"\x01\x00\x02" and len(asked) == 9 + int.from_bytes(asked[3:5], "big") + 16:
+        stream.sendall(b"\x80\x1a\x04\x00\x01\x00\x02" + b"\x00\x00\x00\x03\x00\x10" + asked[9:12] + b"i" * 16)
+
+
+@pytest.mark.parametrize(("behave", "speaks"), [(ssl2, True), *((behave, False) for behave in HOSTILE)])
+def test_who_speaks_ssl_2(behave, speaks):
+    with listening(behave) as (number, asked):
+        begun = time.monotonic()
+        connect = functools.partial(socket.create_connection, ("127.0.0.1", number))
+        assert hello.speaks_ssl2(connect, 0.5) is speaks
+        assert time.monotonic() - begun < 3 and len(asked) == 1
+        try:
+            assert hello.group_bits(connect, "a.test", hello.TLS12, [0x009E], 0.5) == 0
+        except hello.HelloError as error:
+            assert str(error) == hello.NO_TLS
+
+
+def test_ssl_2_breaks_a_promise(certificate):
+    """It is found beside what came after it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    def behave(stream):
+        if stream.recv(1, socket.MSG_PEEK) == b"\x80":
+            return ssl2(stream)
+        with contextlib.suppress(OSError), context.wrap_socket(stream, server_side=True) as inside:
+            inside.recv(1)
+
+    with listening(behave) as (number, _asked):
+        config = {**CONFIG, "ports": [{"port": number, "name": "a.test"}], "promises": SECTION}
+        subject = probes.Subject(config, DOMAIN, probes.Evidence(10))
+        with pytest.raises(probes.Broken, match=f"port {number} speaks SSL 2$"):
+            probes.PROBES["tls_versions"].ask(subject, "")
 
 
 def test_each_known_suite_has_its_bits():

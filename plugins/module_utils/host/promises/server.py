@@ -140,7 +140,7 @@ SERVER: tuple[Promise, ...] = (
         source="RFC 8996, RFC 9325; BSI TR-02102-2, section 3.2; CryptCheck",
         probe="tls_versions",
         when="tls",
-        asked="a handshake by each version from SSL 3 to TLS 1.3 with each TLS port",
+        asked="a handshake by each version from SSL 2 to TLS 1.3 with each TLS port",
         right="TLS 1.2 and 1.3 alone, and TLS 1.3 alone where the policy is `modern`",
         mend="set xmpp_tls_policy; run the playbook",
     ),

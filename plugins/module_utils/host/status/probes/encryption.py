@@ -94,7 +94,7 @@ def ready(subject: Subject, port: Port) -> socket.socket:
 
 
 def enumerate_port(subject: Subject, port: Port) -> dict[int, list[int]]:
-    """Return the versions of TLS that a port speaks, and the suites of each."""
+    """Return the versions of TLS that a port speaks, and the suites of each; SSL 2 has others, which are none of ours."""
     number, name, connect = port["port"], port["name"], partial(ready, subject, port)
     found: dict[int, list[int]] = {}
     failed: list[Exception] = []
@@ -106,6 +106,11 @@ def enumerate_port(subject: Subject, port: Port) -> dict[int, list[int]]:
         except (hello.HelloError, tls.TlsError, OSError) as error:
             failed.append(error)
 
+    def take_ssl2(seconds: float) -> None:
+        with contextlib.suppress(tls.TlsError, OSError):
+            if hello.speaks_ssl2(connect, subject.seconds(seconds)):
+                found[hello.SSL2] = []
+
     begun = time.monotonic()
     take(hello.TLS13, SECONDS)
     take(hello.TLS12, SECONDS)
@@ -116,6 +121,7 @@ def enumerate_port(subject: Subject, port: Port) -> dict[int, list[int]]:
         for version in hello.VERSIONS
         if version < hello.TLS12
     ]
+    outdated.append(threading.Thread(target=take_ssl2, args=(patience,), daemon=True))
     for thread in outdated:
         thread.start()
     for thread in outdated:

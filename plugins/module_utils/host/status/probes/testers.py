@@ -13,11 +13,13 @@ from ... import hello, tls
 from . import discovery, encryption, extensions, keys, web
 from .base import Ask, Broken, Subject, Unknown, probe
 
-# IM Observatory's scores of a version, and the least total of each grade (xmppoke, poke.lua, 2019). It knows no TLS 1.3. SSL 2
-# would mean F; nobody asks for it here, since no library that has TLS 1.2 with authenticated encryption has that, too.
+# IM Observatory's scores of a version, and the least total of each grade (xmppoke, poke.lua, 2019). It knows no TLS 1.3, and
+# SSL 2 means F.
 VERSION_SCORES = {hello.SSL3: 80, hello.TLS10: 90, hello.TLS11: 95, hello.TLS12: 100}
 GRADE_SCORES = (("A", 80), ("B", 65), ("C", 50), ("D", 35), ("E", 20), ("F", 0))
 RSA_SCORES = ((4096, 100), (2048, 90), (1024, 80), (512, 40), (1, 20), (0, 0))
+# Of a group of DHE; 2014 is what its rules have.
+GROUP_SCORES = ((4096, 100), (2014, 90), (1024, 80), (512, 40), (0, 20))
 CIPHER_SCORES = ((256, 100), (128, 80), (1, 20), (0, 0))
 # Bits of a suite, by what its name has in it.
 CIPHER_BITS = (
@@ -38,7 +40,8 @@ SUITE_FAULTS = (
     ("E", r"SHA$|^DHE"),
 )
 KEY_FAULTS = {"RSA": ((2048, "F"), (1024, "G")), "ECDSA": ((256, "E"), (192, "F"), (160, "G"))}
-VERSION_FAULTS = {hello.SSL3: "G", hello.TLS10: "F", hello.TLS11: "F"}
+GROUP_FAULTS = ((2048, "F"), (1024, "G"))
+VERSION_FAULTS = {hello.SSL2: "G", hello.SSL3: "G", hello.TLS10: "F", hello.TLS11: "F"}
 EXTDISCO = "urn:xmpp:extdisco:2"
 
 
@@ -57,18 +60,22 @@ def cipher_bits(name: str) -> int:
 
 
 def observatory_grade(
-    versions: Mapping[int, Sequence[int]], key_sizes: Iterable[tuple[str, int]], compresses: bool, is_valid: bool
+    versions: Mapping[int, Sequence[int]],
+    key_sizes: Iterable[tuple[str, int]],
+    compresses: bool,
+    is_valid: bool,
+    group_sizes: Iterable[int] = (),
 ) -> str:
-    """Return IM Observatory's grade of a port: by its versions with their suites, and its keys.
+    """Return IM Observatory's grade of a port: by its versions with their suites, its keys, and its groups of DHE.
 
     Raises Unknown where its rules ask for more, or know nothing of what is there.
     """
     known = sorted(version for version in versions if version in VERSION_SCORES)
+    if hello.SSL2 in versions:
+        return "F"
     if not known:
         raise Unknown("TLS 1.3 alone, which its rules do not know")
     names = [hello.suite_name(suite) for version in known for suite in versions[version]]
-    if any(name.startswith(("DHE-", "EXP-DHE-")) for name in names):
-        raise Unknown("its rules ask for the size of a group of DHE")
     worst = "A"
 
     def cap(grade: str) -> None:
@@ -82,6 +89,9 @@ def observatory_grade(
         if algorithm == "RSA":
             key_score = min(key_score, _score(RSA_SCORES, bits))
             cap("F" if bits < 1024 else "B" if bits < 2048 else "A")
+    for bits in group_sizes:
+        key_score = min(key_score, _score(GROUP_SCORES, bits))
+        cap("B" if bits < 2048 else "A")
     if any(name.startswith("EXP-") for name in names):
         key_score = min(key_score, 40)
     if any(name.startswith(("ADH-", "AECDH-")) for name in names):
@@ -100,7 +110,10 @@ def observatory_grade(
 
 
 def cryptcheck_grade(
-    versions: Mapping[int, Sequence[int]], key_sizes: Iterable[tuple[str, int]], refuses_fallback: bool | None
+    versions: Mapping[int, Sequence[int]],
+    key_sizes: Iterable[tuple[str, int]],
+    refuses_fallback: bool | None,
+    group_sizes: Iterable[int] = (),
 ) -> str:
     """Return CryptCheck's grade of a port whose certificate is valid. Raises Unknown where its rules ask for more."""
     names = {hello.suite_name(suite) for suites in versions.values() for suite in suites}
@@ -110,8 +123,7 @@ def cryptcheck_grade(
     faults |= {grade for grade, pattern in SUITE_FAULTS for name in names if re.search(pattern, name)}
     for algorithm, bits in key_sizes:
         faults |= {grade for least, grade in KEY_FAULTS.get(algorithm, ()) if bits < least}
-    if any(name.startswith("DHE-") for name in names) and "G" not in faults:
-        raise Unknown("its rules ask for the size of a group of DHE")
+    faults |= {grade for least, grade in GROUP_FAULTS for bits in group_sizes if bits < least}
     if faults:
         return max(faults)
     # Without a fault, what is good counts: suites of authenticated encryption, and the refusal of a fallback.
@@ -119,6 +131,26 @@ def cryptcheck_grade(
     if refuses_fallback is not None:
         good.add(refuses_fallback)
     return "A+" if good == {True} else "C" if True in good else "D"
+
+
+def group_sizes(subject: Subject, port: encryption.Port, versions: Mapping[int, Sequence[int]]) -> set[int]:
+    """Return the sizes of the groups that a port has for suites of DHE, by version, those of export apart."""
+    ready, sizes = partial(encryption.ready, subject, port), set()
+    for version, suites in versions.items():
+        for beginning in ("DHE-", "EXP-DHE-", "ADH-"):
+            those = [suite for suite in suites if hello.suite_name(suite).startswith(beginning)]
+            if those:
+                bits = hello.group_bits(ready, port["name"], version, those, subject.seconds(encryption.SECONDS))
+                if not bits:
+                    raise Unknown(f"port {port['port']} does not show its group of {beginning.rstrip('-')}")
+                sizes.add(bits)
+    return sizes
+
+
+def _group_sizes(subject: Subject, port: encryption.Port, versions: Mapping[int, Sequence[int]]) -> set[int]:
+    key = ("groups", encryption.address_of(subject, port), port["port"])
+    found: set[int] = subject.evidence.once(key, partial(group_sizes, subject, port, versions))
+    return found
 
 
 def _cryptcheck(subject: Subject, port: encryption.Port) -> tuple[str, str]:
@@ -130,7 +162,8 @@ def _cryptcheck(subject: Subject, port: encryption.Port) -> tuple[str, str]:
         ("refuses fallback", encryption.address_of(subject, port), port["port"]),
         lambda: hello.refuses_fallback(ready, port["name"], versions, seconds),
     )
-    grade = cryptcheck_grade(versions, {(one.algorithm, one.bits) for one in found}, refuses)
+    sizes = {(one.algorithm, one.bits) for one in found}
+    grade = cryptcheck_grade(versions, sizes, refuses, _group_sizes(subject, port, versions))
     # It asks for the name of the server, and not for that of the domain.
     name = str(port.get("target") or subject.config["host"])
     if any(not {name, f"*.{name.partition('.')[2]}"} & one.names for one in found):
@@ -163,7 +196,7 @@ def _observatory(subject: Subject, port: encryption.Port) -> tuple[str, str]:
         lambda: hello.compresses(ready, port["name"], newest, seconds),
     )
     valid = _is_valid(subject, port)
-    grade = observatory_grade(versions, sizes, compresses, valid)
+    grade = observatory_grade(versions, sizes, compresses, valid, _group_sizes(subject, port, versions))
     if valid and subject.promises.get("authority") == "private":
         return "F", f": its authority is private ({grade} without that)"
     return grade, "" if valid else ": its certificate is not valid"
