@@ -428,6 +428,9 @@ def test_an_upload_of_the_self_test_leaves_nothing(looked: Host):
     assert looked.out(files) == ""
 
 
+PRIVATE = "it does not log in: its authority is private (without that, "
+
+
 def test_what_public_testers_would_say(looked: Host):
     found = {one["subject"]: one for one in json.loads(looked.run("xmpp-status --json").stdout)}
     told = {name.removeprefix("tester "): one for name, one in found.items() if name.startswith("tester ")}
@@ -438,17 +441,82 @@ def test_what_public_testers_would_say(looked: Host):
             "ok",
             f"V for clients and servers: its certificate is not for {HOSTNAME} (A+ without that)",
         ),
+        "xep-0479-core": (
+            "ok",
+            "Advanced Server: RFC 6120, RFC 7590, XEP-0030, XEP-0114 (module component, without an open port), XEP-0368, XEP-0115, "
+            "XEP-0163",
+        ),
         "xep-0479-web": ("ok", "Advanced Server: RFC 7395, XEP-0206"),
+        "xep-0479-im": (
+            "ok",
+            "Advanced Server: RFC 6121, XEP-0054, XEP-0280, XEP-0045, XEP-0249 (messages that it carries), XEP-0363, XEP-0398, "
+            "XEP-0153, XEP-0191, XEP-0048, XEP-0313, XEP-0313 in rooms, XEP-0402, XEP-0410, XEP-0223, XEP-0049, XEP-0198",
+        ),
         "xep-0479-mobile": ("ok", "Advanced Server: XEP-0198, XEP-0352, XEP-0357"),
         "xep-0479-calls": ("ok", "Advanced Server: XEP-0215"),
+        "conversations-compliance": (
+            "ok",
+            f"{PRIVATE}21 of 21 tests (100 %), and 4 of 4 that do not count)",
+        ),
     }
-    push = unloaded("", "", "cloud_notify")
+    # From elsewhere, nobody asks as an account.
+    outside = {one["subject"]: one["text"] for one in json.loads(looked.run("xmpp-status --outside --json").stdout)}
+    assert outside["tester xep-0479-web"] == "Advanced Server: RFC 7395, XEP-0206"
+    assert outside["tester xep-0479-core"] == "cannot be told: RFC 6120 and 4 more: it is asked on the host alone"
+    assert outside["tester conversations-compliance"] == (
+        f"{PRIVATE}asked without an account, 4 of 25 tests; passes: xep0368, xep0077, xep0156, xep0363_cors)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("broken", "tester", "said"),
+    [
+        (unloaded("", "", "cloud_notify"), "xep-0479-mobile", "Server; missing for Advanced Server: XEP-0357"),
+        (
+            unloaded("", "", "vcard_legacy"),
+            "xep-0479-im",
+            "not reached; missing: XEP-0054, XEP-0398, XEP-0153",
+        ),
+        (
+            unloaded("", "", "muc_mam", f"conference.{EXTRA}"),
+            "xep-0479-im",
+            "Server; missing for Advanced Server: XEP-0313 in rooms",
+        ),
+        (closed("", "", "c2s_direct_tls"), "xep-0479-core", "Server; missing for Advanced Server: XEP-0368"),
+        (
+            unloaded("", "", "turn_external"),
+            "conversations-compliance",
+            f"{PRIVATE}20 of 21 tests (95 %), and 4 of 4 that do not count; fails: stun)",
+        ),
+        (
+            unloaded("", "", "muc", f"conference.{EXTRA}"),
+            "conversations-compliance",
+            f"{PRIVATE}18 of 21 tests (85 %), and 4 of 4 that do not count; fails: vcard_muc, xep0045, xep0313muc)",
+        ),
+        (
+            edited("", "", UPLOADS, "/Access-Control-Allow-Methods/d", RELOAD_NGINX),
+            "conversations-compliance",
+            f"{PRIVATE}21 of 21 tests (100 %), and 3 of 4 that do not count; fails: xep0363_cors)",
+        ),
+    ],
+    ids=lambda one: "" if isinstance(one, Break) else one[:40],
+)
+def test_public_testers_see_what_is_missing(looked: Host, broken: Break, tester: str, said: str):
     try:
-        looked.out(push.do)
-        said = looked.out("xmpp-status --explain xep-0479-mobile")
+        looked.out(f"bash -c {shlex.quote(broken.do)}")
+        told = looked.out(f"xmpp-status --explain {tester}")
     finally:
-        looked.out(push.undo)
-    assert f"{EXTRA}: kept: Server; missing for Advanced Server: XEP-0357" in said
+        looked.out(f"bash -c {shlex.quote(broken.undo)}")
+    print(told)
+    assert f"{EXTRA}: kept: {said} (" in told
+
+
+def test_a_look_at_a_room_makes_none(looked: Host):
+    rooms = f"prosody.hosts['conference.{EXTRA}'].modules.muc"
+    there = shell(f">return {rooms}.get_room_from_jid('xmpp:status@conference.{EXTRA}') == nil")
+    looked.out("xmpp-status --explain xep-0479-im")
+    assert looked.out(there).endswith("true")
+    assert "Traceback" not in looked.out("journalctl -b -q -u prosody --output cat --grep Traceback || true")
 
 
 def test_another_server_is_reported_as_it_is(looked: Host):
@@ -461,6 +529,10 @@ def test_another_server_is_reported_as_it_is(looked: Host):
         *("tlsa", "caa", "no-plain-mechanisms"),
     }
     assert found["tester im-observatory"]["text"] == "A for clients and servers"
+    assert found["tester conversations-compliance"]["text"] == (
+        "asked without an account, 2 of 25 tests; fails: xep0368, xep0077"
+    )
+    assert found["tester xep-0479-core"]["text"].startswith("cannot be told: RFC 6120 and ")
     assert "PLAIN" in found["no-plain-mechanisms"]["text"] and "honest.test" in found["caa"]["text"]
     kept = {"dnssec", "srv", "encrypted-clients", "encrypted-servers", "tls-versions", "valid-certificate", "scram"}
     assert {name for name in kept if found[name]["text"].startswith("unknown")} == set()

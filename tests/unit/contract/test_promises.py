@@ -36,8 +36,8 @@ This page is generated from `plugins/module_utils/host/promises/` (`RECORD=1 pyt
 TESTERS_HEAD = """\
 ## Public testers
 
-What public testers would say by their published rules, where the probes suffice for it. `xmpp-status` shows it in its table, and \
-it is neither a promise nor an alarm: the promises behind it are.
+What public testers would say by their published rules. `xmpp-status` shows it in its table, and it is neither a promise nor an \
+alarm: the promises behind it are. From elsewhere, of what a tester asks as an account it says that it cannot be told.
 """
 
 
@@ -67,8 +67,6 @@ def page() -> str:
         outside = "yes" if probes.PROBES[tester.probe].outside else "no"
         fields = [tester.en, tester.id, tester.asked, tester.right, outside, tester.source]
         lines.append(f"| {' | '.join(map(cell, fields))} |")
-    lines += ["", "Nothing is said in the words of the others:", ""]
-    lines += [f"- {name}: {why}." for name, why in promises.LEFT_OUT]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -101,7 +99,7 @@ def test_each_promise_is_whole_and_has_a_probe_and_the_reverse():
         assert set(names) == set(promises.LANGUAGES)
     assert {promise.when for promise in PROMISES} == set(promises.CONDITIONS)
     assert {promise.topic for promise in PROMISES} == set(promises.TOPICS)
-    assert {tester.topic for tester in promises.TESTERS} == {"testers"} and promises.LEFT_OUT
+    assert {tester.topic for tester in promises.TESTERS} == {"testers"}
 
 
 @pytest.mark.parametrize(

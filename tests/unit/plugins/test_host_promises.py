@@ -257,9 +257,11 @@ def test_a_hostile_server_neither_hangs_nor_crashes_the_check(monkeypatch, behav
     print(f"{behave.__name__}: {taken:.2f} s, {len(asked)} connections, {states}")
     assert taken < 5 and len(asked) < 300
     assert [result for result in results if "could not be asked" in result.reason] == []
-    assert states["im-observatory"] == "unknown"
+    assert states["im-observatory"] == states["conversations-compliance"] == "unknown"
     # One that asks for TLS and then breaks it has let nobody in.
-    kept = {name for name, state in states.items() if state == "kept"}
+    kept = {
+        result.promise.id for result in results if (result.state, result.promise.topic == "testers") == ("kept", False)
+    }
     assert kept <= ({"encrypted-clients", "encrypted-servers"} if behave is features_then_noise else set())
     assert set(states.values()) <= {"unknown", "broken", "kept"}
     assert all(len(result.reason) <= 400 and result.reason.isprintable() for result in results)
@@ -580,13 +582,21 @@ def test_each_known_suite_has_its_bits():
 
 def test_what_testers_say_is_no_promise(monkeypatch):
     """It is told, and neither noted nor an alarm."""
-    answering(monkeypatch, {"grades": "F for clients", "category": probes.Unknown("no answer")})
+    answering(
+        monkeypatch,
+        {
+            **{"grades": "F for clients", "category": probes.Unknown("no answer")},
+            **{"category_by_network": "Advanced Server", "compliance": "20 of 21 tests"},
+        },
+    )
     results = promised.look({**CONFIG, "promises": SECTION}, False, testers=True)
     found = {item.subject: item for item in promised.findings(results) if item.subject.startswith("tester ")}
     assert {name: (item.level, item.text) for name, item in found.items()} == {
         "tester im-observatory": ("ok", "F for clients"),
         "tester cryptcheck": ("ok", "F for clients"),
-        **{f"tester xep-0479-{name}": ("ok", "cannot be told: no answer") for name in ("web", "mobile", "calls")},
+        **{f"tester xep-0479-{name}": ("ok", "cannot be told: no answer") for name in ("im", "mobile", "calls")},
+        **{f"tester xep-0479-{name}": ("ok", "Advanced Server") for name in ("core", "web")},
+        "tester conversations-compliance": ("ok", "20 of 21 tests"),
     }
     noted = promised.state_of(results, 1000)["domains"]["a.test"]["promises"]
     assert {entry["id"] for entry in noted} == {promise.id for promise in promises.PROMISES}

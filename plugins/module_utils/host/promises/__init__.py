@@ -6,14 +6,13 @@
 from .extensions import EXTENSIONS
 from .kinds import CONDITIONS, LANGUAGES, STATES, TOPICS, Config, Domain, Promise
 from .server import SERVER
-from .testers import LEFT_OUT, TESTERS
+from .testers import TESTERS
 
 PROMISES: tuple[Promise, ...] = (*SERVER, *EXTENSIONS)
 
 __all__ = [
     "CONDITIONS",
     "LANGUAGES",
-    "LEFT_OUT",
     "PROMISES",
     "STATES",
     "TESTERS",

@@ -3,31 +3,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What public testers would say, by their published rules, of what the probes find.
 
-These are no promises: whatever they say, the promises behind them are kept or broken. Testers whose rules ask for more than
-the probes do are in LEFT_OUT.
+These are no promises: whatever they say, the promises behind them are kept or broken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from .kinds import Promise
 
 COMPLIANCE = "https://xmpp.org/extensions/xep-0479.html"
+BESIDE = (" beside Core", " neben Core")
 
 
-def _category(name: str, en: str, de: str, argument: str, asked: str, when: str) -> Promise:
+def _category(
+    name: str,
+    category: str,
+    asked: str,
+    when: str,
+    *,
+    probe: str = "category",
+    beside: tuple[str, str] = BESIDE,
+    more: str = "",
+) -> Promise:
     return Promise(
         id=f"xep-0479-{name}",
         topic="testers",
-        en=f"XMPP Compliance Suites 2023, what category {en} asks of a server beside Core.",
-        de=f"XMPP Compliance Suites 2023, was die Kategorie {de} neben Core von einem Server verlangt.",
+        en=f"XMPP Compliance Suites 2023, what category {category} asks of a server{beside[0]}.",
+        de=f"XMPP Compliance Suites 2023, was die Kategorie {category}{beside[1]} von einem Server verlangt.",
         source=COMPLIANCE,
-        probe="category",
-        argument=argument,
+        probe=probe,
+        argument=name,
         when=when,
         asked=asked,
-        right="level Server or Advanced Server",
+        right=f"level Server or Advanced Server{more}",
         mend="xmpp-status --explain names what is missing",
     )
 
@@ -59,28 +66,34 @@ TESTERS: tuple[Promise, ...] = (
         right="A+ to G by its rules of 2024; T without trust, V for another name. Its site need not run what is published",
         mend="promises of encryption name what is wrong; where it is V, certificates_names lacks the server's name",
     ),
-    _category("web", "Web", "Web", "web", "websocket and bosh", "bosh"),
-    _category("mobile", "Mobile", "Mobile", "mobile", "xep-0198, xep-0352 and xep-0357", "clients"),
     _category(
-        "calls",
-        "A/V Calling",
-        "A/V Calling",
-        "calls",
-        "service discovery of the domain: urn:xmpp:extdisco:2",
+        "core",
+        "Core",
+        "streams before and after TLS and after a login, service discovery, and the modules of the running Prosody",
+        "clients",
+        probe="category_by_network",
+        beside=("", ""),
+        more="; a module of its software suffices for XEP-0114, whether or not it is in use",
+    ),
+    _category("web", "Web", "websocket and bosh", "bosh", probe="category_by_network"),
+    _category(
+        "im",
+        "IM",
+        "service discovery of the domain, of an account and of a new room, xep-0363, and the modules of the running Prosody",
         "clients",
     ),
-)
-
-# Tester, and why nothing is told in its words.
-LEFT_OUT: Sequence[tuple[str, str]] = (
-    (
-        "XEP-0479, categories Core and IM",
-        "Core asks for components from outside (XEP-0114), IM for vCards and invitations to rooms (XEP-0054, XEP-0249), for "
-        "which there are no probes",
-    ),
-    (
-        "Conversations Compliance Tester",
-        "it logs in with an account of its own and looks at a room and at published data, too; of its tests, those that are "
-        "promises here are probed as promises",
+    _category("mobile", "Mobile", "xep-0198, xep-0352 and xep-0357", "clients"),
+    _category("calls", "A/V Calling", "service discovery of the domain: urn:xmpp:extdisco:2", "clients"),
+    Promise(
+        id="conversations-compliance",
+        topic="testers",
+        en="Conversations Compliance Tester, how many of its 25 tests pass.",
+        de="Conversations Compliance Tester, wie viele seiner 25 Tests bestanden sind.",
+        source="https://github.com/iNPUTmice/caas",
+        probe="compliance",
+        when="clients",
+        asked="what its tests of 2021 look for: features of the domain, an account, a stream and a new room, relays, and the web front",
+        right="21 tests that count, and 4 that do not; it publishes a node for xep0384, whose features alone are asked for here",
+        mend="xmpp-status --explain names what fails",
     ),
 )

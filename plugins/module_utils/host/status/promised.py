@@ -39,10 +39,8 @@ class Result:
 
 
 def _ask(subject: probes.Subject, promise: Promise, waived: Sequence[str]) -> tuple[str, str]:
-    known = probes.PROBES[promise.probe]
-    key = (promise.probe, promise.argument, None if known.whole else subject.name)
     try:
-        return KEPT, subject.evidence.once(key, lambda: known.ask(subject, promise.argument))
+        return KEPT, probes.answer(subject, promise.probe, promise.argument)
     except probes.Broken as error:
         return (WEAKENED if promise.id in waived else BROKEN), str(error)
     except probes.Weakened as error:

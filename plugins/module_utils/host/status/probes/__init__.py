@@ -3,8 +3,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The probes that prove promises, by their names. None of them leaves a change behind."""
 
-from . import accounts, encryption, extensions, keys, machine, names, relay, testers, uploads, web
-from .base import PROBES, Broken, Evidence, Probe, Subject, Unknown, Weakened
+from . import (
+    accounts,
+    compliance,
+    encryption,
+    extensions,
+    keys,
+    machine,
+    names,
+    offers,
+    relay,
+    suites,
+    testers,
+    uploads,
+    web,
+)
+from .base import PROBES, Broken, Evidence, Probe, Subject, Unknown, Weakened, answer
 
 __all__ = [
     "PROBES",
@@ -15,12 +29,16 @@ __all__ = [
     "Unknown",
     "Weakened",
     "accounts",
+    "answer",
+    "compliance",
     "encryption",
     "extensions",
     "keys",
     "machine",
     "names",
+    "offers",
     "relay",
+    "suites",
     "testers",
     "uploads",
     "web",

@@ -16,10 +16,10 @@ WEAK = {"PLAIN", "LOGIN", "DIGEST-MD5", "CRAM-MD5", "ANONYMOUS", "OAUTHBEARER", 
 HASHED = {"internal_hashed", "hashed_by_rules"}
 
 
-def mechanisms(subject: Subject, newest: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED) -> tuple[str, ...]:
-    """Return the mechanisms that a client is offered after TLS, by one that knows no newer version of it than said."""
+def offered(subject: Subject, newest: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED) -> str:
+    """Return the features that a client is offered after TLS, by one that knows no newer version of it than said."""
 
-    def ask() -> tuple[str, ...]:
+    def ask() -> str:
         number = subject.port("xmpp-client")
         address = subject.promises.get("addresses", {}).get("xmpp-client") or encryption.address_of(subject)
         seconds = subject.seconds(encryption.SECONDS)
@@ -29,12 +29,18 @@ def mechanisms(subject: Subject, newest: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM
             with tls.connected(
                 address, number, subject.name, context, "jabber:client", seconds, insist=False
             ) as inside:
-                offered = tls.features(inside, subject.name, "jabber:client").decode(errors="replace")
+                return tls.features(inside, subject.name, "jabber:client").decode(errors="replace")
         except (tls.TlsError, OSError) as error:
             raise Unknown(f"port {number}: {error}") from error
-        return tuple(dict.fromkeys(re.findall(r"<mechanism[^>]*>([A-Z0-9_-]{1,40})</mechanism>", offered)))
 
-    found: tuple[str, ...] = subject.evidence.once(("mechanisms", subject.name, newest), ask)
+    found: str = subject.evidence.once(("offered", subject.name, newest), ask)
+    return found
+
+
+def mechanisms(subject: Subject, newest: ssl.TLSVersion = ssl.TLSVersion.MAXIMUM_SUPPORTED) -> tuple[str, ...]:
+    """Return the mechanisms among them."""
+    text = offered(subject, newest)
+    found = tuple(dict.fromkeys(re.findall(r"<mechanism[^>]*>([A-Z0-9_-]{1,40})</mechanism>", text)))
     if not found:
         raise Unknown("no mechanism is offered after TLS")
     return found
@@ -61,8 +67,8 @@ def plain_mechanisms(subject: Subject, _argument: str) -> str:
 @probe("channel_binding")
 def channel_binding(subject: Subject, _argument: str) -> str:
     """See that a login can be bound to its connection."""
-    offered = mechanisms(subject)
-    if found := [name for name in offered if name.endswith("-PLUS")]:
+    all_of = mechanisms(subject)
+    if found := [name for name in all_of if name.endswith("-PLUS")]:
         return ", ".join(found)
     # Prosody of Debian 12 knows no binding to TLS 1.3.
     try:
@@ -71,7 +77,7 @@ def channel_binding(subject: Subject, _argument: str) -> str:
     except Unknown as error:
         if not subject.outside and machine.release().get("VERSION_ID") == "12":
             raise Weakened("none: Prosody of Debian 12 has it by TLS 1.2 alone, which is switched off") from error
-    raise Broken(f"none with -PLUS is offered: {', '.join(offered)}")
+    raise Broken(f"none with -PLUS is offered: {', '.join(all_of)}")
 
 
 @probe("hashed_passwords", outside=False)

@@ -117,3 +117,13 @@ def probe(name: str, *, outside: bool = True, whole: bool = False) -> Callable[[
         return ask
 
     return register
+
+
+def answer(subject: Subject, name: str, argument: str = "") -> str:
+    """Return what a probe answers, or raise what it raises; it is asked once for all promises and testers that want it."""
+    known = PROBES[name]
+    if subject.outside and not known.outside:
+        raise Unknown("it is asked on the host alone")
+    key = (name, argument, None if known.whole else subject.name)
+    found: str = subject.evidence.once(key, lambda: known.ask(subject, argument))
+    return found

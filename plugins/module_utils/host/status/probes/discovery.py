@@ -14,8 +14,8 @@ from typing import Any
 from ... import prosody
 from .base import Subject, Unknown
 
-# What answers, by host: the features of a stream after a login, and XEP-0030 of the host itself and of an account.
-SOURCE = """
+# A session of an account that is none, and how Prosody's handlers answer it.
+HELPERS = """
 local json, st = require "util.json", require "util.stanza";
 local asked = json.decode(ARGUMENTS);
 local INFO = "http://jabber.org/protocol/disco#info";
@@ -28,6 +28,17 @@ local function session(host)
 	own.roster = { [false] = { version = 0, pending = {} } };
 	return own;
 end
+local function answer(host, own, event, iq)
+	own.replies = {};
+	prosody.hosts[host].events.fire_event(event, { origin = own, stanza = iq });
+	return own.replies[1];
+end
+"""
+
+# What answers, by host: the features of a stream after a login, and XEP-0030 of the host itself and of an account.
+SOURCE = (
+    HELPERS
+    + """
 local function children(stanza)
 	local found = {};
 	local caps;
@@ -50,10 +61,8 @@ end
 local function disco(host, own, kind)
 	local iq = st.iq({ type = "get", id = "status", from = own.full_jid, to = kind == "host" and host or nil })
 		:tag("query", { xmlns = INFO }):reset();
-	own.replies = {};
-	prosody.hosts[host].events.fire_event("iq-get/" .. kind .. "/" .. INFO .. ":query", { origin = own, stanza = iq });
-	local answer = own.replies[1];
-	local query = answer and answer:get_child("query", INFO);
+	local told = answer(host, own, "iq-get/" .. kind .. "/" .. INFO .. ":query", iq);
+	local query = told and told:get_child("query", INFO);
 	if not query then return { features = {}, identities = {} }; end
 	local found = { features = {}, identities = {}, forms = {} };
 	for _, child in ipairs(query.tags) do
@@ -97,6 +106,7 @@ for _, entry in ipairs(asked) do
 end
 return json.encode(result);
 """
+)
 
 
 def _hosts(subject: Subject) -> list[dict[str, str]]:
@@ -112,6 +122,8 @@ def _hosts(subject: Subject) -> list[dict[str, str]]:
 
 def run_in_prosody(subject: Subject, source: str, arguments: Any) -> dict[str, Any]:
     """Return what a program in the running Prosody answers, as prosody.program() has it: a JSON object."""
+    if subject.outside:
+        raise Unknown("it is asked on the host alone")
     try:
         found = json.loads(prosody.shell(prosody.program(source, arguments), timeout=subject.seconds(5)))
     except prosody.ProsodyError as error:

@@ -16,7 +16,8 @@ from .base import Broken, Subject, probe
 SOCKS = 5
 
 
-def _there(found: dict[str, Any], name: str) -> dict[str, Any]:
+def there(found: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return what a host of the running Prosody told, where there is such a host."""
     if found.get("missing"):
         raise Broken(f"the running Prosody has no host {name}")
     return found
@@ -31,21 +32,21 @@ def _among(features: list[str], wanted: str, name: str) -> str:
 @probe("server", outside=False)
 def server(subject: Subject, wanted: str) -> str:
     """Look for a feature of the domain."""
-    found = _there(discovery.of_host(subject, subject.name), subject.name)
+    found = there(discovery.of_host(subject, subject.name), subject.name)
     return _among(found["server"]["features"], wanted, subject.name)
 
 
 @probe("account", outside=False)
 def account(subject: Subject, wanted: str) -> str:
     """Look for a feature of an account."""
-    found = _there(discovery.of_host(subject, subject.name), subject.name)
+    found = there(discovery.of_host(subject, subject.name), subject.name)
     return _among(found["account"]["features"], wanted, f"an account of {subject.name}")
 
 
 @probe("identity", outside=False)
 def identity(subject: Subject, wanted: str) -> str:
     """Look for an identity of an account."""
-    found = _there(discovery.of_host(subject, subject.name), subject.name)
+    found = there(discovery.of_host(subject, subject.name), subject.name)
     known = [f"{category}/{kind}" for category, kind, *_rest in found["account"]["identities"]]
     if wanted not in known:
         raise Broken(f"an account of {subject.name} is {', '.join(known) or 'nothing'}, and not {wanted}")
@@ -55,7 +56,7 @@ def identity(subject: Subject, wanted: str) -> str:
 @probe("stream", outside=False)
 def stream(subject: Subject, wanted: str) -> str:
     """Look for a feature of a stream after the login."""
-    found = _there(discovery.of_host(subject, subject.name), subject.name)
+    found = there(discovery.of_host(subject, subject.name), subject.name)
     names = found["stream"]
     if wanted not in names:
         raise Broken(f"a stream of {subject.name} does not offer {wanted} after the login")
@@ -67,7 +68,7 @@ def component(subject: Subject, argument: str) -> str:
     """Look for a feature of a component."""
     kind, _, wanted = argument.partition(" ")
     name = subject.domain["components"][kind]
-    found = _there(discovery.of_host(subject, name), name)
+    found = there(discovery.of_host(subject, name), name)
     return _among(found["server"]["features"], wanted, name)
 
 
@@ -105,7 +106,7 @@ def verification(told: dict[str, Any]) -> str:
 @probe("capabilities", outside=False)
 def capabilities(subject: Subject, _argument: str) -> str:
     """See that the stream has the hash of what the server says of itself."""
-    found = _there(discovery.of_host(subject, subject.name), subject.name)
+    found = there(discovery.of_host(subject, subject.name), subject.name)
     caps = found.get("caps")
     if not caps:
         raise Broken(f"a stream of {subject.name} has no capabilities")

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from ... import hello, tls
-from . import discovery, encryption, extensions, keys, web
-from .base import Ask, Broken, Subject, Unknown, probe
+from . import encryption, keys
+from .base import Subject, Unknown, probe
 
 # IM Observatory's scores of a version, and the least total of each grade (xmppoke, poke.lua, 2019). It knows no TLS 1.3, and
 # SSL 2 means F.
@@ -42,7 +42,6 @@ SUITE_FAULTS = (
 KEY_FAULTS = {"RSA": ((2048, "F"), (1024, "G")), "ECDSA": ((256, "E"), (192, "F"), (160, "G"))}
 GROUP_FAULTS = ((2048, "F"), (1024, "G"))
 VERSION_FAULTS = {hello.SSL2: "G", hello.SSL3: "G", hello.TLS10: "F", hello.TLS11: "F"}
-EXTDISCO = "urn:xmpp:extdisco:2"
 
 
 def _score(table: Sequence[tuple[int, int]], value: int) -> int:
@@ -221,38 +220,3 @@ def grades(subject: Subject, tester: str) -> str:
     if not said:
         raise Unknown("there is no port of XMPP")
     return "; ".join(f"{grade} for {' and '.join(whose)}{reason}" for (grade, reason), whose in said.items())
-
-
-def _discovered(subject: Subject, wanted: str) -> str:
-    features = discovery.of_host(subject, subject.name).get("server", {}).get("features", [])
-    if wanted not in features:
-        raise Broken(f"{subject.name} does not offer {wanted}")
-    return wanted
-
-
-# What a category asks of a server beside Core: the specification, what looks for it, and whether it is of the advanced level.
-CATEGORIES: Mapping[str, Sequence[tuple[str, Ask, str, bool]]] = {
-    "web": (("RFC 7395", web.websocket, "", False), ("XEP-0206", web.bosh, "", False)),
-    "mobile": (
-        ("XEP-0198", extensions.stream, "urn:xmpp:sm:3", False),
-        ("XEP-0352", extensions.stream, "urn:xmpp:csi:0", False),
-        ("XEP-0357", extensions.account, "urn:xmpp:push:0", True),
-    ),
-    "calls": (("XEP-0215", _discovered, EXTDISCO, False),),
-}
-
-
-@probe("category", outside=False)
-def category(subject: Subject, argument: str) -> str:
-    """See which level of a category is reached."""
-    missing: dict[bool, list[str]] = {False: [], True: []}
-    for name, ask, wanted, advanced in CATEGORIES[argument]:
-        try:
-            ask(subject, wanted)
-        except Broken:
-            missing[advanced].append(name)
-    if missing[False]:
-        return f"not reached; missing: {', '.join([*missing[False], *missing[True]])}"
-    if missing[True]:
-        return f"Server; missing for Advanced Server: {', '.join(missing[True])}"
-    return f"Advanced Server: {', '.join(name for name, *_rest in CATEGORIES[argument])}"

@@ -144,9 +144,8 @@ def masked(text: str) -> bytes:
     return b"\x81" + size + key + bytes(byte ^ key[at % 4] for at, byte in enumerate(data))
 
 
-@probe("websocket")
-def websocket(subject: Subject, _argument: str) -> str:
-    """Open a stream by WebSocket."""
+def open_websocket(subject: Subject, path: str) -> str:
+    """Open a stream by WebSocket at an address of the web front."""
     key = base64.b64encode(os.urandom(16)).decode()
     domain = subject.name.encode().decode("idna")
     headers = {
@@ -158,8 +157,8 @@ def websocket(subject: Subject, _argument: str) -> str:
         "Origin": f"https://{subject.web}",
     }
     opening = masked(f"<open xmlns='{FRAMING}' to='{domain}' version='1.0'/>")
-    page = fetch(subject, "/xmpp-websocket", headers=headers, frame=opening)
-    place = f"https://{subject.web}/xmpp-websocket"
+    page = fetch(subject, path, headers=headers, frame=opening)
+    place = f"https://{subject.web}{path}"
     if page.status != 101:
         raise Broken(f"{place} answers {page.status} to a WebSocket")
     right = base64.b64encode(hashlib.sha1((key + WEBSOCKET).encode(), usedforsecurity=False).digest()).decode()
@@ -168,6 +167,12 @@ def websocket(subject: Subject, _argument: str) -> str:
     if b"mechanism" not in page.body:
         raise Broken(f"{place} opens a stream that offers no login")
     return f"{place} opens a stream"
+
+
+@probe("websocket")
+def websocket(subject: Subject, _argument: str) -> str:
+    """Open a stream by WebSocket."""
+    return open_websocket(subject, "/xmpp-websocket")
 
 
 @probe("registration_page")
