@@ -48,7 +48,8 @@ def promises() -> list[dict]:
 @pytest.fixture
 def checked(site):
     """A host whose self-test has found something, as this scenario has none."""
-    text = json.dumps({"checked": "2026-11-29T02:30:00Z", "domains": {site.domain: {"promises": promises()}}})
+    entry = {"promises": promises(), "testers": [{"id": "cryptcheck", "answer": "A+ for clients and servers"}]}
+    text = json.dumps({"checked": "2026-11-29T02:30:00Z", "domains": {site.domain: entry}})
     site.host.out("mkdir -p /var/lib/xmpp-status")
     site.host.out("tee /var/lib/xmpp-status/promises.json", stdin=text)
     # As xmpp-status leaves it.
@@ -92,6 +93,8 @@ def test_every_page_can_be_read(site, browse, checked, axe, language):
                 assert browser.find_element("tag name", "html").get_attribute("lang") == language
                 marks = [mark.get_attribute("class") for mark in browser.find_elements("css selector", ".states li")]
                 assert marks == (list(STATES.values()) if name in ("home", "status") else [])
+                told = "A+ for clients and servers" in browser.find_element("tag name", "main").text
+                assert told == (name == "status")
                 browser.execute_script(axe)
                 assert browser.execute_async_script(JUDGE) == [], (path, width, scheme)
         if path.startswith("register/"):

@@ -581,7 +581,7 @@ def test_each_known_suite_has_its_bits():
 
 
 def test_what_testers_say_is_no_promise(monkeypatch):
-    """It is told, and neither noted nor an alarm."""
+    """It is told, noted apart where it can be told, and no alarm."""
     answering(
         monkeypatch,
         {
@@ -598,8 +598,17 @@ def test_what_testers_say_is_no_promise(monkeypatch):
         **{f"tester xep-0479-{name}": ("ok", "Advanced Server") for name in ("core", "web")},
         "tester conversations-compliance": ("ok", "20 of 21 tests"),
     }
-    noted = promised.state_of(results, 1000)["domains"]["a.test"]["promises"]
-    assert {entry["id"] for entry in noted} == {promise.id for promise in promises.PROMISES}
+    noted = promised.state_of(results, 1000)["domains"]["a.test"]
+    assert {entry["id"] for entry in noted["promises"]} == {promise.id for promise in promises.PROMISES}
+    assert {one["id"]: one["answer"] for one in noted["testers"]} == {
+        **dict.fromkeys(("im-observatory", "cryptcheck"), "F for clients"),
+        **dict.fromkeys(("xep-0479-core", "xep-0479-web"), "Advanced Server"),
+        "conversations-compliance": "20 of 21 tests",
+    }
+    # Of a tester, no change is told.
+    assert {name for _domain, name in promised.states_of({"domains": {"a.test": noted}})} == {
+        promise.id for promise in promises.PROMISES
+    }
     assert promised.counts(results) == {"kept": len(promises.PROMISES), "broken": 0, "unknown": 0, "weakened": 0}
 
 

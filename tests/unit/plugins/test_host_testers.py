@@ -290,6 +290,8 @@ def _json(links=LINKS):
     ("change", "fails"),
     [
         (lambda one: one.offers["room"].update(features=[], fields=[]), "vcard_muc, xep0313muc"),
+        # A component that is none of the domain's items is found by no client.
+        (lambda one: one.offers.update(items={}), "xep0045, xep0065, xep0363"),
         (lambda one: one.offers["services"].pop(), "turn"),
         (lambda one: one.offers["services"][1].update(credentials=False), "turn"),
         (lambda one: one.offers["services"][0].update(transport=None), "stun"),
@@ -305,6 +307,12 @@ def _json(links=LINKS):
             "xep0363_cors",
         ),
         (lambda one: one.pages.pop(("GET", "a.test", "/.well-known/host-meta")), "xep0156"),
+        (
+            lambda one: one.pages.update(
+                {("GET", "a.test", "/.well-known/host-meta"): web.Page(200, {}, XML.encode())}
+            ),
+            "xep0156",
+        ),
         (
             lambda one: one.pages.update(
                 {("OPTIONS", "a.test", "/http-bind"): web.Page(204, {compliance.CORS: "null"}, b"")}

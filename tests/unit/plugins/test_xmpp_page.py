@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.page import languages, main, site, state
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.promises import PROMISES
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.promises import PROMISES, TESTERS
 
 TOP = Path(__file__).resolve().parents[3]
 SOURCES = TOP / "roles/website/templates/usr/local/share/xmpp-page"
@@ -90,7 +90,7 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def recorded(reason: str = "", broken: int = 0) -> dict:
+def recorded(reason: str = "", broken: int = 0, answer: str = "A") -> dict:
     entries = [
         {"id": promise.id, "state": "kept", "since": "2026-11-28T10:00:00Z", "reason": ""} for promise in PROMISES
     ]
@@ -98,7 +98,10 @@ def recorded(reason: str = "", broken: int = 0) -> dict:
         entry.update(state="broken", reason=reason)
     return {
         "checked": "2026-11-29T02:30:00Z",
-        "domains": {domain["dns"]: {"promises": entries} for domain in CONFIG["domains"]},
+        "domains": {
+            domain["dns"]: {"promises": entries, "testers": [{"id": TESTERS[0].id, "answer": answer}]}
+            for domain in CONFIG["domains"]
+        },
     }
 
 
@@ -176,6 +179,8 @@ def test_the_words_of_others_are_text(made):
     ):
         assert EVIL in Page(pages[path]).text
         assert "<script" not in pages[path]
+    told = made(recorded(answer=EVIL))["www.kale.example/en/status/index.html"]
+    assert EVIL in Page(told).text and "<script" not in told
     # What the operator wrote in English is marked as such on a page in German.
     assert Page(pages["kale.example/de/rules/index.html".replace("kale", "www.kale")]).all("div") == [{"lang": "en"}]
     assert not any("javascript" in a["href"] for a in Page(pages["www.kale.example/en/rules/index.html"]).all("a"))
@@ -211,6 +216,25 @@ def test_a_promise_that_this_version_does_not_know_is_left_out(made):
         {"domains": {"a": {"promises": [{"id": PROMISES[0].id, "state": "great"}, {"state": "kept"}]}}}, "a"
     )
     assert [one.state for one in checked.found] == ["unknown"]
+
+
+def test_the_page_says_what_testers_would_say(made):
+    """In both languages; the answer is in English, and marked as such. Without a tester, there is no such section."""
+    pages = made(recorded())
+    for language in ("en", "de"):
+        page = Page(pages[f"www.kale.example/{language}/status/index.html"])
+        for text in (TEXTS[language]["testers"], TEXTS[language]["testers_about"], TESTERS[0].texts[language]):
+            assert text in page.text
+        assert '<small lang="en">A</small>' in pages[f"www.kale.example/{language}/status/index.html"]
+        assert TEXTS[language]["testers"] not in Page(pages[f"www.kale.example/{language}/index.html"]).text
+    found = recorded()
+    for entry in found["domains"].values():
+        entry["testers"] = [{"id": "no-such-one", "answer": "A"}, {"id": TESTERS[0].id}, 7]
+    assert TEXTS["en"]["testers"] not in made(found)["www.kale.example/en/status/index.html"]
+    for entry in found["domains"].values():
+        del entry["testers"]
+    page = made(found)["www.kale.example/en/status/index.html"]
+    assert TEXTS["en"]["testers"] not in page and PROMISES[0].en in page
 
 
 def test_what_is_off_is_not_offered(made):

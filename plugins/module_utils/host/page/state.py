@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import files, words
-from ..promises import PROMISES, STATES, TOPICS, Promise
+from ..promises import PROMISES, STATES, TESTERS, TOPICS, Promise
 
 KNOWN: Mapping[str, Promise] = {promise.id: promise for promise in PROMISES}
+KNOWN_TESTERS: Mapping[str, Promise] = {tester.id: tester for tester in TESTERS}
 # The worst first.
 RANKS = tuple(state for state in ("broken", "weakened", "unknown", "kept") if state in STATES)
 
@@ -31,11 +32,20 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Told:
+    """A public tester, and what it would say."""
+
+    promise: Promise
+    answer: str
+
+
+@dataclass(frozen=True)
 class Checked:
-    """The promises of a domain, and when they were checked."""
+    """The promises of a domain, what testers would say of it, and when that was checked."""
 
     moment: str
     found: Sequence[Found]
+    told: Sequence[Told] = ()
 
     @property
     def topics(self) -> list[tuple[str, list[Found]]]:
@@ -76,7 +86,7 @@ def read(path: str) -> Mapping[str, Any]:
 
 
 def of_domain(recorded: Mapping[str, Any], domain: str) -> Checked:
-    """Return what was recorded of a domain. Promises that this version does not know are left out."""
+    """Return what was recorded of a domain. Promises and testers that this version does not know are left out."""
     domains = recorded.get("domains")
     entry = domains.get(domain) if isinstance(domains, dict) else None
     found = [
@@ -89,4 +99,9 @@ def of_domain(recorded: Mapping[str, Any], domain: str) -> Checked:
         for one in _entries(entry.get("promises") if isinstance(entry, dict) else None)
         if one.get("id") in KNOWN
     ]
-    return Checked(_when(recorded.get("checked")), found)
+    told = [
+        Told(KNOWN_TESTERS[one["id"]], str(one["answer"]))
+        for one in _entries(entry.get("testers") if isinstance(entry, dict) else None)
+        if one.get("id") in KNOWN_TESTERS and one.get("answer")
+    ]
+    return Checked(_when(recorded.get("checked")), found, told)

@@ -176,16 +176,22 @@ def states_of(state: Mapping[str, Any]) -> dict[tuple[str, str], dict[str, str]]
 
 
 def state_of(results: Sequence[Result], now: float) -> dict[str, Any]:
-    """Return what is noted of promises, each with the moment since which its state is what it is."""
+    """Return what is noted of promises, each with the moment since which its state is what it is.
+
+    What testers would say is there as it is, for the public page alone, and where it can be told.
+    """
     before = states_of(noted())
     domains: dict[str, Any] = {}
     for result in results:
+        of_domain = domains.setdefault(result.domain, {"promises": [], "testers": []})
         if result.promise in TESTERS:
+            if result.state == KEPT:
+                of_domain["testers"].append({"id": result.promise.id, "answer": result.reason})
             continue
         old = before.get((result.domain, result.promise.id), {})
         since = old.get("since") if old.get("state") == result.state else None
         entry = {"id": result.promise.id, "state": result.state, "since": since or iso(now), "reason": result.reason}
-        domains.setdefault(result.domain, {"promises": []})["promises"].append(entry)
+        of_domain["promises"].append(entry)
     return {"checked": iso(now), "domains": domains}
 
 

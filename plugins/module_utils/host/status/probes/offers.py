@@ -76,7 +76,7 @@ def of_domain(subject: Subject) -> dict[str, Any]:
     """Return what the running Prosody offers accounts of a domain."""
     host = subject.name.encode().decode("idna")
     muc = subject.domain.get("components", {}).get("muc", "").encode().decode("idna")
-    asked = {"host": host, "muc": muc or None, "room": ROOM}
+    asked = {"host": host, "room": ROOM, **({"muc": muc} if muc else {})}
     ask = partial(discovery.run_in_prosody, subject, SOURCE, asked)
     found: dict[str, Any] = subject.evidence.once(("offers", subject.name), ask)
     if found.get("missing"):
