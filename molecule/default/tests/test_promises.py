@@ -456,7 +456,7 @@ def test_what_public_testers_would_say(looked: Host):
         "xep-0479-calls": ("ok", "Advanced Server: XEP-0215"),
         "conversations-compliance": (
             "ok",
-            f"{PRIVATE}21 of 21 tests (100 %), and 4 of 4 that do not count)",
+            f"{PRIVATE}tests: 21 of 21 (100 %), and 4 of 4 that do not count)",
         ),
     }
     # From elsewhere, nobody asks as an account.
@@ -464,7 +464,7 @@ def test_what_public_testers_would_say(looked: Host):
     assert outside["tester xep-0479-web"] == "Advanced Server: RFC 7395, XEP-0206"
     assert outside["tester xep-0479-core"] == "cannot be told: RFC 6120 and 4 more: it is asked on the host alone"
     assert outside["tester conversations-compliance"] == (
-        f"{PRIVATE}asked without an account, 4 of 25 tests; passes: xep0368, xep0077, xep0156, xep0363_cors)"
+        f"{PRIVATE}tests without an account: 4 of 25; passes: xep0368, xep0077, xep0156, xep0363_cors)"
     )
 
 
@@ -486,17 +486,17 @@ def test_what_public_testers_would_say(looked: Host):
         (
             unloaded("", "", "turn_external"),
             "conversations-compliance",
-            f"{PRIVATE}20 of 21 tests (95 %), and 4 of 4 that do not count; fails: stun)",
+            f"{PRIVATE}tests: 20 of 21 (95 %), and 4 of 4 that do not count; fails: stun)",
         ),
         (
             unloaded("", "", "muc", f"conference.{EXTRA}"),
             "conversations-compliance",
-            f"{PRIVATE}18 of 21 tests (85 %), and 4 of 4 that do not count; fails: vcard_muc, xep0045, xep0313muc)",
+            f"{PRIVATE}tests: 18 of 21 (85 %), and 4 of 4 that do not count; fails: vcard_muc, xep0045, xep0313muc)",
         ),
         (
             edited("", "", UPLOADS, "/Access-Control-Allow-Methods/d", RELOAD_NGINX),
             "conversations-compliance",
-            f"{PRIVATE}21 of 21 tests (100 %), and 3 of 4 that do not count; fails: xep0363_cors)",
+            f"{PRIVATE}tests: 21 of 21 (100 %), and 3 of 4 that do not count; fails: xep0363_cors)",
         ),
     ],
     ids=lambda one: "" if isinstance(one, Break) else one[:40],
@@ -530,7 +530,7 @@ def test_another_server_is_reported_as_it_is(looked: Host):
     }
     assert found["tester im-observatory"]["text"] == "A for clients and servers"
     assert found["tester conversations-compliance"]["text"] == (
-        "asked without an account, 2 of 25 tests; fails: xep0368, xep0077"
+        "tests without an account: 2 of 25; fails: xep0368, xep0077"
     )
     assert found["tester xep-0479-core"]["text"].startswith("cannot be told: RFC 6120 and ")
     assert "PLAIN" in found["no-plain-mechanisms"]["text"] and "honest.test" in found["caa"]["text"]

@@ -160,7 +160,7 @@ def test_a_server_that_lacks_nothing(server):
     )
     assert ask("category", "mobile") == "Advanced Server: XEP-0198, XEP-0352, XEP-0357"
     assert ask("category", "calls") == "Advanced Server: XEP-0215"
-    assert ask("compliance") == "21 of 21 tests (100 %), and 4 of 4 that do not count"
+    assert ask("compliance") == "tests: 21 of 21 (100 %), and 4 of 4 that do not count"
     assert {(row.name, row.advanced) for row in suites.CATEGORIES["im"] if not row.advanced} == {
         (name, False) for name in ("RFC 6121", "XEP-0054", "XEP-0280", "XEP-0045", "XEP-0249", "XEP-0363")
     }
@@ -238,7 +238,7 @@ def test_a_server_without_federation_or_rooms(server):
         "not reached; missing: XEP-0045, XEP-0363, XEP-0313 in rooms, XEP-0410"
     )
     assert ask("compliance", domain=bare) == (
-        "14 of 21 tests (66 %), and 3 of 4 that do not count; fails: stun, turn, vcard_muc, xep0045, xep0065, xep0313muc, xep0363, "
+        "tests: 14 of 21 (66 %), and 3 of 4 that do not count; fails: stun, turn, vcard_muc, xep0045, xep0065, xep0313muc, xep0363, "
         "xep0363_cors"
     )
     server.offers = {**OFFERS, "component": False}
@@ -277,7 +277,7 @@ def test_what_the_compliance_tester_misses(server, lacks, fails):
     print(said)
     assert said.partition("; fails: ")[2] == fails
     number = len(fails.split(", "))
-    count = "21 of 21 tests (100 %), and 3 of 4" if fails == "abuse-contact" else f"{21 - number} of 21 tests"
+    count = "tests: 21 of 21 (100 %), and 3 of 4" if fails == "abuse-contact" else f"tests: {21 - number} of 21 ("
     assert said.startswith(count)
 
 
@@ -361,11 +361,11 @@ def test_a_website_on_another_server(server):
 
 def test_a_tester_that_cannot_log_in(server):
     assert ask("compliance", authority="private") == (
-        "it does not log in: its authority is private (without that, 21 of 21 tests (100 %), and 4 of 4 that do not count)"
+        "it does not log in: its authority is private (without that, tests: 21 of 21 (100 %), and 4 of 4 that do not count)"
     )
     server.certificate = tls.TlsError("its certificate is not good: self-signed certificate")
     assert ask("compliance") == (
-        "it does not log in: the certificate is not valid (without that, 20 of 21 tests (95 %), and 4 of 4 that do not count; "
+        "it does not log in: the certificate is not valid (without that, tests: 20 of 21 (95 %), and 4 of 4 that do not count; "
         "fails: xep0368)"
     )
     server.certificate = tls.TlsError("no TLS: silence")
@@ -374,13 +374,13 @@ def test_a_tester_that_cannot_log_in(server):
 
 def test_from_elsewhere_no_account_is_asked(server):
     assert ask("compliance", outside=True) == (
-        "asked without an account, 4 of 25 tests; passes: xep0368, xep0077, xep0156, xep0363_cors"
+        "tests without an account: 4 of 25; passes: xep0368, xep0077, xep0156, xep0363_cors"
     )
     server.targets, server.features = [], ""
     # Of a domain of others, neither its web front nor its components are known.
     ports, bare = {"xmpp-client": 5222, "xmpps-client": 5223}, {**DOMAIN, "components": {}}
     assert ask("compliance", outside=True, ports=ports, domain=bare) == (
-        "asked without an account, 2 of 25 tests; fails: xep0368, xep0077"
+        "tests without an account: 2 of 25; fails: xep0368, xep0077"
     )
     with pytest.raises(probes.Unknown, match="^RFC 6120 and 4 more: it is asked on the host alone$"):
         ask("category_by_network", "core", outside=True)

@@ -102,7 +102,7 @@ def alternatives(subject: Subject, _argument: str) -> str:
             page = web.fetch(subject, path)
             found = links(page)
             if page.status != 200 or page.headers.get(CORS) != "*" or not found:
-                raise Broken(f"https://{subject.web}{path} names no address, or not for web clients of other sites")
+                raise Broken(f"https://{subject.web}{path} has no address, or not for web clients of other sites")
             for link in found:
                 reachable(subject, link)
         except Broken as error:
@@ -173,7 +173,7 @@ def verdict(passed: Sequence[Test], failed: Sequence[Test], untold: Sequence[tup
     number = counted + sum(test.counts for test in failed) + sum(test.counts for test, _why in untold)
     others = len(passed) - counted
     of_others = len(passed) + len(failed) + len(untold) - number
-    text = f"{counted} of {number} tests ({100 * counted // max(1, number)} %), and {others} of {of_others} that do not count"
+    text = f"tests: {counted} of {number} ({100 * counted // max(1, number)} %), and {others} of {of_others} that do not count"
     if failed:
         text += f"; fails: {', '.join(test.name for test in failed)}"
     if untold:
@@ -198,7 +198,7 @@ def compliance(subject: Subject, _argument: str) -> str:
     if not passed and not failed:
         raise Unknown(untold[0][1])
     if subject.outside:
-        text = f"asked without an account, {len(passed) + len(failed)} of {len(TESTS)} tests"
+        text = f"tests without an account: {len(passed) + len(failed)} of {len(TESTS)}"
         text += "".join(
             f"; {word}: {', '.join(test.name for test in tests)}"
             for word, tests in (("passes", passed), ("fails", failed))

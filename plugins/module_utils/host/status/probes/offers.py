@@ -120,7 +120,7 @@ def relay(subject: Subject, kind: str) -> str:
         right = one.get("type") in (kind, f"{kind}s") and one.get("transport") in ("tcp", "udp")
         if right and one.get("host") and 0 <= one["port"] <= 65535 and (kind == "stun" or one["credentials"]):
             return f"{one['type']} by {one['transport']} at {one['host']}"
-    raise Broken(f"{subject.name} tells accounts of no {kind.upper()}")
+    raise Broken(f"{subject.name} tells its accounts of no {kind.upper()}")
 
 
 def modules(subject: Subject, wanted: str) -> str:
