@@ -30,14 +30,16 @@ Path(CONTROL).mkdir(parents=True, exist_ok=True)
 class Host:
     """A host of the lab, by ssh."""
 
-    def __init__(self, address: str):
+    def __init__(self, address: str, known_as: str = ""):
+        """At this address, IPv4 or IPv6; its key is known by the address that the lab gave it, or by another one."""
         self.address = address
         # testinfra leaves the templates of an inventory as they are, so it cannot find the lab's key there.
         self.testinfra = testinfra.get_host(
-            f"ssh://root@{address}",
+            f"ssh://root@{f'[{address}]' if ':' in address else address}",
             ssh_identity_file=str(STATE / "id_ed25519"),
             # A host that is made anew is not waited for by the connection to the former one.
-            ssh_extra_args=f"-o UserKnownHostsFile={STATE / 'known_hosts'} -o ServerAliveInterval=2 -o ServerAliveCountMax=3",
+            ssh_extra_args=f"-o UserKnownHostsFile={STATE / 'known_hosts'} -o HostKeyAlias={known_as or address}"
+            " -o ServerAliveInterval=2 -o ServerAliveCountMax=3",
             controlpath=f"{CONTROL}/test-{address}",
             controlpersist=300,
         )

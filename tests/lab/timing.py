@@ -33,6 +33,7 @@ SECONDS = {
     "alarms": 454,
     "abuse": 430,
     "moving_in": 330,
+    "cloud": 330,
     "external_dns": 329,
     "web": 297,
     "config_tree": 76,
