@@ -88,24 +88,19 @@ def test_an_address_of_router_advertisements_stays(lime: Host):
     print(f"seconds of life left: {lives}")
 
 
-def test_calls_are_relayed_by_the_public_address(lime: Host, router: Host, accounts):
-    domain = NAT["xmpp_domain"]
-    told = program(router, "xmpp_client", do="services", account=accounts[BEHIND_NAT])["services"]
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+@pytest.mark.parametrize("name", [BEHIND_NAT, IPV6_ALONE])
+def test_calls_are_relayed_by_the_public_address(router: Host, accounts, name, transport):
+    """A client behind a host with IPv6 alone asks for an address of it (RFC 8656, section 7.1)."""
+    told = program(router, "xmpp_client", do="services", account=accounts[name])["services"]
     mine = next({"username": one["username"], "password": one["password"]} for one in told if one["type"] == "turn")
-    for transport, port in (("udp", 3478), ("tls", 5349)):
-        said = program(
-            router,
-            "turn_client",
-            do="relay",
-            address=NAT["ansible_host"],
-            host=domain,
-            port=port,
-            transport=transport,
-            peer=HOSTS[ROUTER]["ansible_host"],
-            **mine,
-        )
-        assert said["relayed"][0] == NAT["ansible_host"]
-        assert said["there"] is said["back"] is True
+    address = HOSTS[name]["ansible_host"]
+    family = {"family": 6, "peer": ROUTER6} if ":" in address else {"peer": HOSTS[ROUTER]["ansible_host"]}
+    port = {"udp": 3478, "tls": 5349}[transport]
+    where = {"address": address, "host": HOSTS[name]["xmpp_domain"], "port": port, "transport": transport}
+    said = program(router, "turn_client", do="relay", **where, **family, **mine)
+    assert said["relayed"][0] == address
+    assert said["there"] is said["back"] is True
 
 
 @pytest.mark.parametrize("name", [BEHIND_NAT, IPV6_ALONE])

@@ -88,6 +88,13 @@ def test_a_site_without_ipv6_is_not_asked_by_it():
     assert given["status"]["status_address6"] == ["", ""]
 
 
+def test_a_host_with_ipv6_alone_is_asked_by_it():
+    """coturn listens at the site's addresses alone, and not on the loopback."""
+    facts = {**FACTS, "default_ipv4": {}, "all_ipv4_addresses": [], "default_ipv6": {"address": "2001:db8::10"}}
+    found = evaluated(ansible_facts=facts)["status"]
+    assert [found[name] for name in ("status_address", "status_address6")] == [["2001:db8::10", ""], ["", ""]]
+
+
 def test_the_ssh_port_alone_is_open(defaults):
     assert [rule["name"] for rule in defaults["firewall"]["firewall_rules"][0]] == ["ssh"]
 

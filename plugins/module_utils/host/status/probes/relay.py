@@ -24,7 +24,7 @@ from .base import Broken, Subject, Unknown, probe
 ALLOCATE, REFRESH = 0x0003, 0x0004
 SUCCESS, ERROR = 0x0100, 0x0110
 USERNAME, INTEGRITY, ERROR_CODE, LIFETIME, REALM, NONCE = 0x0006, 0x0008, 0x0009, 0x000D, 0x0014, 0x0015
-RELAYED, TRANSPORT, UDP = 0x0016, 0x0019, 17
+RELAYED, FAMILY, TRANSPORT, IPV6, UDP = 0x0016, 0x0017, 0x0019, 2, 17
 SECONDS = 3.0
 # The credentials are for this look alone.
 CREDENTIALS_SECONDS = 60
@@ -101,11 +101,13 @@ def stun(subject: Subject, _argument: str) -> str:
 def turn(subject: Subject, _argument: str) -> str:
     """Ask for a relay without credentials; on the host, with some that are made for this, and give it back."""
     number, address = subject.port("turn"), encryption.address_of(subject)
-    transport = attribute(TRANSPORT, struct.pack("!B3x", UDP))
+    # Without a word, an address of IPv4 is meant, which a host may not have (RFC 8656, section 7.1).
+    wanted = attribute(TRANSPORT, struct.pack("!B3x", UDP))
+    wanted += attribute(FAMILY, struct.pack("!B3x", IPV6)) if ":" in address else b""
     secret = "" if subject.outside else files.read_text(str(subject.promises.get("relay_secret") or "/")).strip()
     try:
         with opened(subject, address, number) as relay:
-            kind, found = relay.ask(ALLOCATE, transport)
+            kind, found = relay.ask(ALLOCATE, wanted)
             if kind == ALLOCATE | SUCCESS:
                 relay.ask(REFRESH, attribute(LIFETIME, struct.pack("!I", 0)))
                 raise Broken(f"port {number} relays for everybody")
@@ -119,7 +121,7 @@ def turn(subject: Subject, _argument: str) -> str:
             realm = found.get(REALM, b"")
             key = hashlib.md5(f"{name}:{realm.decode()}:{password}".encode(), usedforsecurity=False).digest()
             who = attribute(USERNAME, name.encode()) + attribute(REALM, realm) + attribute(NONCE, found.get(NONCE, b""))
-            kind, found = relay.ask(ALLOCATE, transport + who, key)
+            kind, found = relay.ask(ALLOCATE, wanted + who, key)
             if kind != ALLOCATE | SUCCESS or RELAYED not in found:
                 code = found.get(ERROR_CODE, b"\0\0\0\0")
                 raise Broken(f"port {number} relays nothing for its own credentials: error {code[2] * 100 + code[3]}")
