@@ -7,10 +7,12 @@ import contextlib
 import functools
 import json
 import os
+import re
 import socket
 import ssl
 import struct
 import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -728,3 +730,22 @@ def test_strict_features():
     for more in (b"<mechanisms/>", b"<auth/>", b"<dialback xmlns='urn:xmpp:features:dialback'/>", b"<register/>"):
         assert not tls.is_strict(required + more + b"</stream:features>")
     assert not tls.is_strict(required.replace(b"<required/>", b""))
+
+
+def test_libraries_are_there_before_there_are_threads():
+    """Two threads that import modules of dnspython at once, which import each other, may stop each other."""
+    folder = Path(probes.__file__).parent
+    asked = {
+        f"host.{found[1]}" if found[1] else found[2]
+        for path in folder.glob("*.py")
+        for found in re.finditer(r"^ +(?:from \.\.\. import (\w+)|import ([\w.]+)$)", path.read_text(), re.MULTILINE)
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys, json, host.status.main; print(json.dumps(sorted(sys.modules)))"],
+        cwd=folder.parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    print(f"imported within functions: {sorted(asked)}")
+    assert asked and asked <= set(json.loads(done.stdout))

@@ -3,6 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The probes that prove promises, by their names. None of them leaves a change behind."""
 
+import contextlib
+import importlib
+
 from . import (
     accounts,
     compliance,
@@ -19,6 +22,11 @@ from . import (
     web,
 )
 from .base import PROBES, Broken, Evidence, Probe, Subject, Unknown, Weakened, answer
+
+# Before there are threads: where several import modules of dnspython at once, which import each other, none may get on.
+for _library in ("dns", "dnssec", "x509"):
+    with contextlib.suppress(ImportError):
+        importlib.import_module(f"...{_library}", __name__)
 
 __all__ = [
     "PROBES",
