@@ -102,7 +102,8 @@ class Server:
                 probes.PROBES[name]._replace(ask=lambda _s, argument, n=name: self._ask(n, argument)),
             )
         monkeypatch.setattr(web, "fetch", self._fetch)
-        monkeypatch.setattr(web, "open_websocket", lambda _subject, path: self._ask("websocket", path))
+        self.paths: list[str] = []
+        monkeypatch.setattr(web, "open_websocket", self._websocket)
         monkeypatch.setattr(names, "targets", lambda _subject, _service: self.targets)
         monkeypatch.setattr(accounts, "offered", lambda _subject: self.features)
         monkeypatch.setattr(encryption, "verified", self._verified)
@@ -118,6 +119,10 @@ class Server:
         if (name, argument) in self.broken:
             raise self.broken[name, argument]
         return "fine"
+
+    def _websocket(self, _subject, path):
+        self.paths.append(path)
+        return self._ask("websocket", path)
 
     def _fetch(self, subject, path, *, method="GET", host="", **_more):
         return self.pages.get((method, host or subject.web, path), web.Page(404, {}, b""))
@@ -331,6 +336,20 @@ def _json(links=LINKS):
 def test_what_the_web_and_relays_lack(server, change, fails):
     change(server)
     assert ask("compliance").partition("; fails: ")[2] == fails
+
+
+@pytest.mark.parametrize("link", ["wss://[a.test/x", "wss://a.test:99999999/x", "//a.test/x", "", "https://a.test"])
+def test_addresses_that_are_none(server, link):
+    server.pages["GET", "a.test", "/.well-known/host-meta"] = _json([("xbosh", link)])
+    assert ask("compliance").partition("; fails: ")[2] == "xep0156"
+
+
+def test_a_file_without_end_is_not_followed(server):
+    links = [("websocket", f"wss://a.test/ws one\n{number}") for number in range(1000)]
+    server.pages["GET", "a.test", "/.well-known/host-meta"] = _json(links)
+    assert "fails" not in ask("compliance")
+    assert server.asked.count("websocket") == compliance.MOST_LINKS
+    assert server.paths[0] == "/ws%20one0"
 
 
 def test_either_form_of_the_addresses_suffices(server):

@@ -22,6 +22,8 @@ from .suites import by, offered
 CORS = "access-control-allow-origin"
 UPLOAD_CORS = (CORS, "access-control-allow-methods", "access-control-allow-headers")
 SITE = "https://compliance.conversations.im"
+# Of addresses that a file names, so many are tried.
+MOST_LINKS = 8
 REGISTER = "http://jabber.org/features/iq-register"
 
 
@@ -78,15 +80,19 @@ def links(page: web.Page) -> list[str]:
 
 def reachable(subject: Subject, link: str) -> None:
     """See that an address of BOSH may be used by web clients of any site, or that one of WebSocket answers."""
-    parts = urllib.parse.urlsplit(link)
+    try:
+        parts = urllib.parse.urlsplit(link)
+        place, path = (parts.hostname, parts.port or 443), urllib.parse.quote(parts.path or "/", safe="/%")
+    except ValueError as error:
+        raise Broken(f"{link} is no address: {error}") from error
     if parts.scheme not in ("https", "wss"):
         raise Broken(f"{link} is not encrypted")
-    if parts.hostname != subject.web or (parts.port or 443) != subject.port("https"):
+    if place != (subject.web, subject.port("https")):
         raise Unknown(f"{link} is on another server")
     if parts.scheme == "wss":
-        web.open_websocket(subject, parts.path)
+        web.open_websocket(subject, path)
         return
-    page = web.fetch(subject, parts.path, method="OPTIONS", headers={"Origin": "null"})
+    page = web.fetch(subject, path, method="OPTIONS", headers={"Origin": "null"})
     if page.status > 299 or page.headers.get(CORS) != "*":
         raise Broken(f"{link} may not be used by web clients of other sites (CORS)")
 
@@ -103,7 +109,7 @@ def alternatives(subject: Subject, _argument: str) -> str:
             found = links(page)
             if page.status != 200 or page.headers.get(CORS) != "*" or not found:
                 raise Broken(f"https://{subject.web}{path} has no address, or not for web clients of other sites")
-            for link in found:
+            for link in found[:MOST_LINKS]:
                 reachable(subject, link)
         except Broken as error:
             failed = failed or error
