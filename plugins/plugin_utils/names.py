@@ -83,7 +83,13 @@ def web_of(entry):
     return entry.get("web", entry["domain"])
 
 
-def certificate_names(entries):
-    """Returns the names that the host's certificate must have: the main domain first."""
+def certificate_names(entries, host=None):
+    """Returns the names that the host's certificate must have: the main domain first, the machine's own name last.
+
+    Of the latter an authority can be sure only where it is below one of the domains.
+    """
     entries = named("domains", checks.domains, entries)
-    return list(dict.fromkeys([*names_of(entries), *map(web_of, entries)]))
+    names = [*names_of(entries), *map(web_of, entries)]
+    if any(str(host).endswith(f".{entry['domain']}") for entry in entries):
+        names.append(named("host", checks.host_name, host))
+    return list(dict.fromkeys(names))

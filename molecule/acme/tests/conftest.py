@@ -19,7 +19,13 @@ from hosts import PLAIN, TOP, Host, command
 DER = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
 INVENTORY = TOP / "molecule/acme/inventory"
 DOMAIN, HOSTNAME = "acme.test", "maple.acme.test"
-NAMES = [DOMAIN, *(f"{kind}.{DOMAIN}" for kind in ("conference", "proxy", "search", "upload"))]
+IDN = "büro.test"
+# With the machine's own, which is below the domain.
+NAMES = [
+    DOMAIN,
+    *(f"{name}.{DOMAIN}" for name in ("conference", "maple", "proxy", "search", "upload")),
+    IDN.encode("idna").decode(),
+]
 PORTS = {
     5222: f"-starttls xmpp -xmpphost {DOMAIN}",
     5223: "",

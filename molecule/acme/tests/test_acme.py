@@ -9,7 +9,7 @@ import json
 import re
 
 import pytest
-from conftest import DOMAIN, KINDS, NAMES, play, records, renew, served, served_keys
+from conftest import DOMAIN, IDN, KINDS, NAMES, play, records, renew, served, served_keys
 
 
 def both(authority) -> dict:
@@ -36,6 +36,20 @@ def test_first_issue(maple, authority):
             assert sorted(re.findall(r"DNS:([^\s,]+)", answer)) == NAMES
     assert len(set(both(authority).values())) == 2
     print(f"{len(answers)} ports serve the authority's certificate for {', '.join(NAMES)}")
+
+
+@pytest.mark.parametrize("via", ["tcp", "tls", "websocket"])
+def test_an_internationalised_domain_is_in_it(maple, authority, via):
+    """A client that trusts this authority alone logs in there."""
+    account = {"jid": f"{via}@{IDN}", "password": "a password", "via": via}
+    maple.out(f"prosodyctl register {via} {IDN} 'a password'")
+    authority.out("curl -sk https://localhost:15000/roots/0 > /run/root.pem")
+    said = authority.out(
+        "SSL_CERT_FILE=/run/root.pem python3 /usr/local/lib/world/xmpp_client.py",
+        stdin=json.dumps({"do": "login", "account": account}),
+    )
+    print(said)
+    assert json.loads(said)["jid"].startswith(f"{via}@{IDN}/")
 
 
 def test_tlsa_records_know_the_keys(maple, authority):
@@ -325,5 +339,5 @@ def test_what_could_not_be_deployed_is_not_ordered_again(maple, authority):
 def test_more_names_than_one_certificate_takes_are_refused_before_anything_changes():
     domains = [{"domain": f"d{number:02}.test"} for number in range(20)]
     rc, said = play("site", json.dumps({"xmpp_extra_domains": domains}))
-    assert rc != 0 and "certificates_names: its length is 105, and the authority accepts 100 in one certificate" in said
+    assert rc != 0 and "certificates_names: its length is 106, and the authority accepts 100 in one certificate" in said
     assert "changed=0" in said

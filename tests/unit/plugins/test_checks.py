@@ -385,6 +385,27 @@ def test_domains():
     ]
 
 
+@pytest.mark.parametrize(
+    ("host", "is_there"),
+    [
+        ("rosewood.example.org", True),
+        ("a.rosewood.example.org", True),
+        ("example.org", False),
+        ("rosewoodexample.org", False),
+        ("vps12.provider.example", False),
+        (None, False),
+    ],
+)
+def test_the_machine_is_in_the_certificate_where_its_name_can_be_proven(host, is_there):
+    names = certificate_names([MAIN], host=host)
+    assert names == certificate_names([MAIN]) + [host] * is_there
+
+
+def test_a_wrong_name_of_a_machine():
+    with pytest.raises(ValueError, match="host: "):
+        certificate_names([MAIN], host="rose wood.example.org")
+
+
 def test_a_web_front_under_another_name():
     extra = [{"domain": "example.net", "web": "chat.example.net"}, {"domain": "example.com", "web": "example.com"}]
     found = domains(**MAIN, extra_domains=extra, web="rosewood.example.org")
