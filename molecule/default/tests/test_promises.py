@@ -461,7 +461,7 @@ def test_what_public_testers_would_say(looked: Host):
     assert outside["tester xep-0479-web"] == "Advanced Server: RFC 7395, XEP-0206"
     assert outside["tester xep-0479-core"] == "cannot be told: RFC 6120 and 4 more: it is asked on the host alone"
     assert outside["tester conversations-compliance"] == (
-        f"{PRIVATE}tests without an account: 4 of 25; passes: xep0368, xep0077, xep0156, xep0363_cors)"
+        f"{PRIVATE}tests without an account: 3 of 25; passes: xep0368, xep0077, xep0156)"
     )
 
 

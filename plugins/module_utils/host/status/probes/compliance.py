@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ... import tls
-from . import accounts, encryption, names, offers, web
+from . import accounts, encryption, names, offers, uploads, web
 from .base import Ask, Broken, Subject, Unknown, Weakened, answer, probe
 from .suites import by, offered
 
@@ -119,16 +119,14 @@ def alternatives(subject: Subject, _argument: str) -> str:
 
 
 def upload_cors(subject: Subject, _argument: str) -> str:
-    """Ask whether a web client of another site may upload."""
-    name = subject.domain.get("components", {}).get("upload")
-    if not name:
-        if subject.outside:
-            raise Unknown("it is asked as an account where uploads are")
-        raise Broken(f"{subject.name} has no uploads")
+    """Ask whether a web client of another site may upload to a slot."""
+    offers.service(subject, uploads.HTTP_UPLOAD)
     if "web" not in subject.promises["services"]:
         raise Unknown("uploads are on another server")
+    path = uploads.slot_path(subject)
+    name = subject.domain["components"]["upload"]
     asked = {"Access-Control-Request-Method": "PUT", "Access-Control-Request-Headers": "content-type"}
-    page = web.fetch(subject, "/xmpp-status/hello.png", method="OPTIONS", headers={"Origin": SITE, **asked}, host=name)
+    page = web.fetch(subject, path, method="OPTIONS", headers={"Origin": SITE, **asked}, host=name)
     if missing := [header for header in UPLOAD_CORS if header not in page.headers]:
         raise Broken(f"https://{name} answers a web client without {' and '.join(missing)}")
     return f"https://{name} may be used by web clients of other sites"
@@ -161,7 +159,7 @@ TESTS: Sequence[Test] = (
     Test("xep0313muc", offered(offers.room, "urn:xmpp:mam:2 muc#roomconfig_enablearchiving")),
     Test("xep0352", by("stream", "urn:xmpp:csi:0")),
     Test("xep0357", by("account", "urn:xmpp:push:0")),
-    Test("xep0363", offered(offers.service, "urn:xmpp:http:upload:0")),
+    Test("xep0363", offered(offers.service, uploads.HTTP_UPLOAD)),
     Test("xep0368", direct_tls),
     Test("xep0384", omemo),
     Test("xep0398", by("account", "urn:xmpp:pep-vcard-conversion:0")),

@@ -43,6 +43,14 @@ local function services(host)
 	end
 	return found;
 end
+-- What a session is offered between its login and its binding of a resource.
+local function binds(host)
+	local own = session(host);
+	own.type, own.resource, own.full_jid = "c2s_unbound", nil, nil;
+	local features = st.stanza("stream:features", { xmlns = "http://etherx.jabber.org/streams" });
+	prosody.hosts[host].events.fire_event("stream-features", { origin = own, features = features });
+	return features:get_child("bind", "urn:ietf:params:xml:ns:xmpp-bind") ~= nil;
+end
 local function room(component)
 	local muc = prosody.hosts[component] and prosody.hosts[component].modules.muc;
 	if not muc then return; end
@@ -59,7 +67,8 @@ local function room(component)
 	return found;
 end
 if not prosody.hosts[asked.host] then return json.encode { missing = true }; end
-local found = { items = items(asked.host), services = services(asked.host), room = asked.muc and room(asked.muc), modules = {} };
+local found = { items = items(asked.host), services = services(asked.host), room = asked.muc and room(asked.muc),
+	binds = binds(asked.host), modules = {} };
 for name in pairs(require "core.modulemanager".get_modules(asked.host)) do table.insert(found.modules, name); end
 -- It is read, and not run: a server without a component from outside does not load it.
 found.component = require "util.pluginloader".load_code("component") and true or false;
@@ -129,6 +138,13 @@ def modules(subject: Subject, wanted: str) -> str:
     if missing := [name for name in wanted.split() if name not in there]:
         raise Broken(f"{subject.name} has no module {' and '.join(missing)}")
     return wanted
+
+
+def binds(subject: Subject, _argument: str) -> str:
+    """See that a stream binds a resource after the login (RFC 6120, section 7)."""
+    if not of_domain(subject)["binds"]:
+        raise Broken(f"a stream of {subject.name} binds no resource")
+    return "a resource is bound after the login"
 
 
 def components(subject: Subject, _argument: str) -> str:

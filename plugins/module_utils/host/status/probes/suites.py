@@ -53,7 +53,7 @@ PUBLISH_OPTIONS = by("account", "http://jabber.org/protocol/pubsub#publish-optio
 # Its rows for servers. What is said by clients alone (XEP-0249) a server carries, and need not know.
 CATEGORIES: Mapping[str, Sequence[Row]] = {
     "core": (
-        Row("RFC 6120", [by("scram"), by("stream", "urn:ietf:params:xml:ns:xmpp-bind")]),
+        Row("RFC 6120", [by("scram"), offers.binds]),
         Row("RFC 7590", [_encrypted]),
         Row("XEP-0030", [by("server", "http://jabber.org/protocol/disco#info")]),
         Row("XEP-0114", [offers.components], note="{}"),

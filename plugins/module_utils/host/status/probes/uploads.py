@@ -14,9 +14,10 @@ import urllib.parse
 from typing import Any
 
 from . import discovery, extensions, web
-from .base import Broken, Subject, Unknown, probe
+from .base import Broken, Subject, Unknown, answer, probe
 
 OWNER = "xmpp:status"
+HTTP_UPLOAD = "urn:xmpp:http:upload:0"
 NAME, TYPE, SIZE = "xmpp-status.txt", "text/plain", 64
 # What a look that was killed has left. One that still works is younger.
 OLD_SECONDS = 300
@@ -89,6 +90,7 @@ def there_and_back(subject: Subject, component: str) -> str:
     """Upload a small file as an account does, fetch it as anybody does, and remove it."""
     slot = _prosody(subject, component)
     place, back = (urllib.parse.urlsplit(str(slot[key])) for key in ("put", "get"))
+    subject.evidence.once(("slot", component), lambda: place.path)
     try:
         body = os.urandom(SIZE // 2).hex().encode()
         headers = {"Content-Type": TYPE, **slot["headers"]}
@@ -114,3 +116,18 @@ def upload(subject: Subject, wanted: str) -> str:
     if "web" not in subject.promises["services"]:
         return text
     return f"{text}; {there_and_back(subject, subject.domain['components']['upload'])}"
+
+
+def slot_path(subject: Subject) -> str:
+    """Return the path of the slot that the upload used, whether or not the file came back."""
+    component = subject.domain.get("components", {}).get("upload")
+    if not component:
+        raise Broken(f"{subject.name} has no uploads")
+
+    def none() -> str:
+        raise Broken(f"{component} gives no slot")
+
+    with contextlib.suppress(Broken):
+        answer(subject, "upload", HTTP_UPLOAD)
+    found: str = subject.evidence.once(("slot", component), none)
+    return found
