@@ -79,8 +79,8 @@ def shell(command: str) -> str:
 
 
 def unloaded(promise: str, why: str, module: str, host: str = EXTRA) -> Break:
-    """A host of Prosody's lacks a module."""
-    undo = shell(f"module:load('{module}', '{host}')")
+    """A host of Prosody's lacks a module. Those that need it go with it, and come back with it."""
+    undo = shell(f">require 'core.modulemanager'.load_modules_for_host('{host}')")
     return Break(promise, shell(f"module:unload('{module}', '{host}')"), undo, why)
 
 
