@@ -11,19 +11,25 @@ source. So it imports the standard library only.
 from __future__ import annotations
 
 import base64
+import contextlib
+import csv
 import glob
 import hashlib
 import hmac
+import io
 import json
 import os
 import re
 import secrets
+import shutil
 import sqlite3
 import stringprep
+import subprocess
 import sys
 import unicodedata
 import urllib.parse
 import xml.etree.ElementTree as ET
+from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 PIE = "urn:xmpp:pie:0"
@@ -45,6 +51,18 @@ FAMILIES = {40: "SHA-1", 64: "SHA-256"}
 # Prosody's own number of rounds.
 ITERATIONS = 10000
 SIZES = {"SHA-1": 20, "SHA-256": 32}
+# Prosody's tables, and the kinds of columns that are no text (mod_storage_sql).
+TABLES = {
+    "prosody": ("host", "user", "store", "key", "type", "value"),
+    "prosodyarchive": ("sort_id", "host", "user", "store", "key", "when", "with", "type", "value"),
+}
+KINDS = {"sort_id": "INTEGER PRIMARY KEY AUTOINCREMENT", "when": "INTEGER"}
+# Databases, and what ends a line that their client prints: in a field of CSV, there may be any.
+ENDS = {"postgresql": "", "mysql": "\n"}
+DATABASE = re.compile(r"[\w.@$-]+")
+# What a client of MySQL writes for letters that end a field or a line.
+BATCH = re.compile(r"\\([\\tn0])")
+BATCHED = {"\\": "\\", "t": "\t", "n": "\n", "0": "\0"}
 # Names of accounts and domains that are no part of a path, and of no markup.
 LOCAL = re.compile(r"[^\s\"&'/:<>@\x00-\x1f]{1,1023}")
 
@@ -181,6 +199,19 @@ def scan_files(path, found):
             found.password(domain, user, family_of(values.get("stored_key")), of_lua(values.get("password", "")))
 
 
+def scan_database(connection, found):
+    """Prosody's tables in SQLite."""
+    for table in TABLES:
+        for domain, store, user in connection.execute(f'SELECT DISTINCT "host", "store", "user" FROM {table}'):
+            found.add(domain, store, user)
+    accounts: dict[tuple, dict] = {}
+    rows = connection.execute('SELECT "host", "user", "key", "value" FROM prosody WHERE store = \'accounts\'')
+    for domain, user, key, value in rows:
+        accounts.setdefault((domain, user), {})[key] = value
+    for (domain, user), values in accounts.items():
+        found.password(domain, user, family_of(values.get("stored_key")), values.get("password", ""))
+
+
 def scan_sqlite(path, found, copy=""):
     """Prosody's storage in SQLite. With `copy`, its whole content is copied to this new file."""
     mode = "ro" if os.path.exists(f"{path}-wal") else "ro&immutable=1"
@@ -188,20 +219,90 @@ def scan_sqlite(path, found, copy=""):
         connection = sqlite3.connect(f"file:{urllib.parse.quote(path)}?mode={mode}", uri=True)
         # Salts are bytes, and an error would show them.
         connection.text_factory = lambda data: data.decode("utf-8", "replace")
-        for table in ("prosody", "prosodyarchive"):
-            for domain, store, user in connection.execute(f'SELECT DISTINCT "host", "store", "user" FROM {table}'):
-                found.add(domain, store, user)
-        accounts: dict[tuple, dict] = {}
-        rows = connection.execute('SELECT "host", "user", "key", "value" FROM prosody WHERE store = \'accounts\'')
-        for domain, user, key, value in rows:
-            accounts.setdefault((domain, user), {})[key] = value
+        scan_database(connection, found)
         if copy:
             with sqlite3.connect(copy) as target:
                 connection.backup(target)
     except sqlite3.Error as error:
         raise MigrationError(f"{path}: {error}; name the file of a Prosody with storage in SQLite") from error
-    for (domain, user), values in accounts.items():
-        found.password(domain, user, family_of(values.get("stored_key")), values.get("password", ""))
+
+
+class Server:
+    """A database of PostgreSQL or MySQL, as a URL names it, asked by Debian's client."""
+
+    def __init__(self, kind, url, password):
+        place = urllib.parse.urlsplit(url)
+        self.kind, self.url = kind, url
+        self.database = urllib.parse.unquote(place.path.lstrip("/"))
+        try:
+            port = place.port
+        except ValueError:
+            port = -1
+        if place.scheme != kind or not DATABASE.fullmatch(self.database) or port == -1:
+            raise MigrationError(
+                f"{url} names no database of {kind}; write {kind}://USER@HOST:PORT/DATABASE, or {kind}:///DATABASE for "
+                "the one on this host to which user prosody gets in"
+            )
+        options = {"host": place.hostname, "port": port, "user": urllib.parse.unquote(place.username or "")}
+        if kind == "postgresql":
+            self.program = "psql"
+            self.arguments = ["--no-psqlrc", "--no-password", "--csv", "--tuples-only", f"--dbname={self.database}"]
+            options["username"] = options.pop("user")
+            self.environment = {"PGPASSWORD": password, "PGCLIENTENCODING": "UTF8", "PGCONNECT_TIMEOUT": "20"}
+        else:
+            self.program = "mariadb" if shutil.which("mariadb") else "mysql"
+            self.arguments = ["--batch", "--quick", "--skip-column-names", "--default-character-set=utf8mb4"]
+            self.arguments += ["--connect-timeout=20", f"--database={self.database}"]
+            self.environment = {"MYSQL_PWD": password}
+        self.arguments += [f"--{name}={value}" for name, value in options.items() if value]
+
+    def rows(self, table, columns):
+        """Yields the rows of a table."""
+        quote = '"' if self.kind == "postgresql" else "`"
+        names = ", ".join(f"{quote}{name}{quote}" for name in columns)
+        order = " ORDER BY sort_id" if "sort_id" in columns else ""
+        command = [self.program, *self.arguments, "--command" if self.kind == "postgresql" else "--execute"]
+        try:
+            asked: Any = subprocess.Popen(
+                [*command, f"SELECT {names} FROM {table}{order}"],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "LC_ALL": "C.UTF-8", **{key: one for key, one in self.environment.items() if one}},
+            )
+        except OSError as error:
+            raise MigrationError(f"{self.program}: {error.strerror}; install the client of {self.kind}") from error
+        with asked, io.TextIOWrapper(asked.stdout, "utf-8", "replace", newline=ENDS[self.kind]) as lines:
+            if self.kind == "postgresql":
+                yield from csv.reader(lines)
+            else:
+                for line in lines:
+                    yield [BATCH.sub(lambda one: BATCHED[one[1]], part) for part in line.rstrip("\n").split("\t")]
+            # Few lines, which a pipe holds.
+            said = asked.stderr.read().decode(errors="replace")
+        if asked.returncode:
+            raise MigrationError(f"{self.url}: {' '.join(said.split())[-400:]}")
+
+    def copy(self, connection):
+        """Copies both tables to SQLite, with the definitions that Prosody gives them there."""
+        csv.field_size_limit(sys.maxsize)
+        for table, columns in TABLES.items():
+            kinds = [f'"{name}" {KINDS.get(name, "TEXT")} NOT NULL' for name in columns]
+            connection.execute(f"CREATE TABLE {table} ({', '.join(kinds)})")
+            places = ", ".join("?" * len(columns))
+            connection.executemany(f"INSERT INTO {table} VALUES ({places})", self.rows(table, columns))
+            connection.execute(f'CREATE UNIQUE INDEX {table}_index ON {table} ("host", "user", "store", "key")')
+        connection.commit()
+
+
+def scan_server(kind, url, found, password, copy=""):
+    """Prosody's storage in PostgreSQL or MySQL. With `copy`, its whole content is copied to this new file of SQLite."""
+    with contextlib.closing(sqlite3.connect(copy or ":memory:")) as connection:
+        try:
+            Server(kind, url, password).copy(connection)
+            scan_database(connection, found)
+        except (sqlite3.Error, csv.Error) as error:
+            raise MigrationError(f"{url}: {error}; name the database of a Prosody") from error
 
 
 def decoded(text):
@@ -281,11 +382,15 @@ def scan_xep0227(path, found, into=""):
     return found
 
 
-def scan(kind, path, family, into=""):
+def scan(kind, path, family, into="", password=""):
     """What is in a source.
 
     In folder `into` come the users' files of one of XEP-0227, or source.sqlite, and in `into`-hashed plain passwords as hashes.
     """
+    if kind in ENDS:
+        found = Found(family, f"{into}-hashed" if into else "")
+        scan_server(kind, path, found, password, os.path.join(into, "source.sqlite") if into else "")
+        return found
     if not os.access(path, os.R_OK):
         raise MigrationError(f"{path}: is not there, or user prosody may not read it; correct the path, or its mode")
     found = Found(family, f"{into}-hashed" if into else "")
@@ -321,7 +426,8 @@ def join(path, target, accounts):
 
 def main():
     """Takes the name of an act, scan or join, and its arguments as JSON; prints its result or what keeps it from one."""
-    job = json.loads(sys.argv[1])
+    # By the standard input, as there may be a password in it.
+    job = json.load(sys.stdin)
     try:
         result = join(**job) if job.pop("act") == "join" else scan(**job).plain()
         answer = {"result": result}

@@ -46,12 +46,19 @@ attributes:
     platforms: debian
 options:
   source:
-    description: The source on the host - a folder of Prosody's files, an SQLite file, or a file or folder of XEP-0227.
-    type: path
+    description:
+      - The source on the host - a folder of Prosody's files, an SQLite file, or a file or folder of XEP-0227.
+      - With O(kind=postgresql) and O(kind=mysql), the URL of a database that user C(prosody) can reach from the host, as
+        C(postgresql://USER@HOST:PORT/DATABASE). C(postgresql:///DATABASE) is one on the host itself, by its socket. The
+        client, C(psql), C(mariadb) or C(mysql), has to be there.
+    type: str
   kind:
     description: What the source is.
     type: str
-    choices: [files, sqlite, xep0227]
+    choices: [files, sqlite, postgresql, mysql, xep0227]
+  password:
+    description: The password of a database's user, if it asks for one.
+    type: str
   target:
     description: The new file of XEP-0227 on the host, instead of O(source). Who may read it sees hashes and messages.
     type: path
@@ -149,10 +156,8 @@ def as_owner(act, **given):
     loader: Any = prosody_migration.__loader__
     group = str(pwd.getpwnam(OWNER).pw_gid)
     job = json.dumps({"act": act, **given})
-    command = commands.as_user(
-        OWNER, group, sys.executable, "-I", "-c", loader.get_source(prosody_migration.__name__), job
-    )
-    done = commands.attempt(command, seconds=None, cwd="/")
+    command = commands.as_user(OWNER, group, sys.executable, "-I", "-c", loader.get_source(prosody_migration.__name__))
+    done = commands.attempt(command, stdin=job, seconds=None, cwd="/")
     try:
         answer = json.loads(done.stdout)
     except ValueError as error:
@@ -295,7 +300,7 @@ def bring(given, work, hosts):
         if os.listdir(f"{work}-archives"):
             archives = {domain: ARCHIVES[:1] for domain in hosts}
             migrate(given, f"{work}-archives", {"type": "xep0227"}, database, archives)
-    elif given["kind"] == "sqlite":
+    elif given["kind"] in ("sqlite", *prosody_migration.ENDS):
         # prosody-migrator has one database at a time, and would write to the source.
         files_ = {"type": "internal", "path": f"{work}/files"}
         source = {"type": "sql", "driver": "SQLite3", "database": f"{work}/source.sqlite"}
@@ -321,7 +326,8 @@ def import_(given, check):
             os.makedirs(path, 0o700, exist_ok=True)
             shutil.chown(path, OWNER, OWNER)
         into = "" if check else work
-        found = as_owner("scan", kind=given["kind"], path=given["source"], family=given["password_hash"], into=into)
+        source = {"kind": given["kind"], "path": given["source"], "password": given["password"] or ""}
+        found = as_owner("scan", **source, family=given["password_hash"], into=into)
         hosts, report = judge(found, given)
         if not hosts:
             raise MigrateError("\n".join(["There is nothing to import:", *(report or ["the source has no account"])]))
@@ -397,8 +403,9 @@ def export(given, check):
 def main():
     module = AnsibleModule(
         argument_spec={
-            "source": {"type": "path"},
-            "kind": {"type": "str", "choices": ["files", "sqlite", "xep0227"]},
+            "source": {"type": "str"},
+            "kind": {"type": "str", "choices": ["files", "sqlite", "postgresql", "mysql", "xep0227"]},
+            "password": {"type": "str", "no_log": True},
             "target": {"type": "path"},
             "sql": {"type": "dict", "required": True},
             "domains": {"type": "list", "elements": "str", "required": True},

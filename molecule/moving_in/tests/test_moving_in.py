@@ -365,3 +365,71 @@ def test_a_portable_file_is_imported_and_all_is_exported(tmp_path):
         "export", f"--extra-vars=export_to={tmp_path}/wrong", "--extra-vars=export_accounts=nobody@moved.test"
     )
     assert wrong.returncode != 0 and "'nobody@moved.test' is no account of this host" in wrong.stdout + wrong.stderr
+
+
+INSTALL = """
+set -eu
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -qq --no-install-recommends postgresql mariadb-server lua-dbi-postgresql lua-dbi-mysql >/dev/null
+systemctl start postgresql mariadb
+cd /
+runuser -u postgres -- createuser prosody
+runuser -u postgres -- createdb --owner prosody chat
+mariadb -e "create database chat character set utf8mb4; create user chat@127.0.0.1 identified by 'of the database';
+    grant all on chat.* to chat@127.0.0.1"
+"""
+PURGE = "systemctl stop postgresql mariadb; apt-get purge -qq --autoremove 'postgresql*' 'mariadb*' lua-dbi-postgresql lua-dbi-mysql"
+OLD = {
+    "postgresql": ("gina", "PostgreSQL", 'database = "chat"', "postgresql:///chat", ""),
+    "mysql": (
+        *("hans", "MySQL", 'database = "chat", username = "chat", password = "of the database", host = "127.0.0.1"'),
+        *("mysql://chat@127.0.0.1/chat", "of the database"),
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def databases():
+    """Two databases of old servers, as Prosody writes them: prosody-migrator brings files to them."""
+    elder = host(ELDER)
+    elder.out(INSTALL)
+    for name, driver, options, _url, _password in OLD.values():
+        hosts = 'hosts = { ["moved.test"] = { "accounts", "roster" } }'
+        folder = f"/var/tmp/{driver}"
+        for path, text in {
+            "moved%2etest/accounts": f'return {{ ["password"] = "of {name} \\\\ \\"ü\\"" }};',
+            "moved%2etest/roster": 'return { [false] = { version = 1, pending = {} }, ["bert@moved.test"] = '
+            '{ name = "a\\\\b\\tc", subscription = "both", groups = {} } };',
+        }.items():
+            elder.out(f"mkdir -p {folder}/{path} && cat > {folder}/{path}/{name}.dat", stdin=text)
+        config = f'input {{ type = "internal", path = "{folder}", {hosts} }}\noutput {{ type = "sql", driver = "{driver}", {options}, {hosts} }}\n'
+        elder.out(f"cat > {folder}/migrator.cfg.lua && chown -R prosody: {folder}", stdin=config)
+        said = elder.out(f"cd / && runuser -u prosody -- prosody-migrator --config={folder}/migrator.cfg.lua 2>&1")
+        assert "Done!" in said, said
+    yield
+    elder.out(
+        f"export DEBIAN_FRONTEND=noninteractive; {PURGE} >/dev/null 2>&1; rm -rf /var/tmp/PostgreSQL /var/tmp/MySQL"
+    )
+
+
+@pytest.mark.usefixtures("databases")
+@pytest.mark.parametrize("kind", OLD)
+def test_an_old_prosody_s_database_is_imported(tmp_path, kind):
+    name, _driver, _options, url, password = OLD[kind]
+    (tmp_path / "secret.yml").write_text(json.dumps({"import_password": password}))
+    source = [f"--extra-vars=import_kind={kind}", f"--extra-vars=import_from={url}"]
+    wrong = migrate("import", *source[:1], "--extra-vars=import_from=mysql://chat:secret@127.0.0.1/chat")
+    said = wrong.stdout + wrong.stderr
+    assert (
+        wrong.returncode != 0
+        and "whose password is import_password" in " ".join(said.split())
+        and ":secret@" not in said
+    )
+    source.append(f"--extra-vars=@{tmp_path}/secret.yml")
+    checked = migrate("import", "--check", *source)
+    assert checked.returncode == 0 and "moved.test: 1 account (roster: 1" in checked.stdout, checked.stderr
+    done = migrate("import", "-vvv", *source)
+    assert done.returncode == 0 and "of the database" not in done.stdout, done.stdout[-3000:] + done.stderr
+    wait_for_prosody()
+    assert asyncio.run(roster(name, f'of {name} \\ "ü"')) == {"bert@moved.test": "both"}

@@ -185,6 +185,93 @@ def test_stores_of_prosody_are_read(tmp_path):
     assert found["stores"] == {"accounts": 1, "archive": 1} and found["passwords"] == {"SHA-1": 1}
 
 
+# What psql --csv and mariadb --batch print of the same rows; the second one ends in an error where it is asked for the archive.
+CLIENT = """#!/bin/sh
+env > {folder}/env
+echo "$*" >> {folder}/asked
+case "$*" in
+    *prosodyarchive*) cat {folder}/archive;;
+    *) cat {folder}/rows;;
+esac
+"""
+ROWS = [
+    ("one.test", "anna", "accounts", "password", "string", 'a "b"\tc\\ \nd,é'),
+    ("one.test", "anna", "roster", "", "json", "{}"),
+]
+ARCHIVE = [("7", "one.test", "anna", "archive", "k1", "1700000000", "b@one.test", "xml", "<a/>")]
+
+
+def batch(rows) -> str:
+    letters = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n"})
+    return "".join("\t".join(part.translate(letters) for part in row) + "\n" for row in rows)
+
+
+def quoted(rows) -> str:
+    return "".join(",".join('"' + part.replace('"', '""') + '"' for part in row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "url", "program", "write", "arguments"),
+    [
+        ("postgresql", "postgresql:///chat", "psql", quoted, "--dbname=chat --command"),
+        (
+            *("postgresql", "postgresql://old@db.test:5433/chat", "psql", quoted),
+            "--dbname=chat --host=db.test --port=5433 --username=old --command",
+        ),
+        (
+            "mysql",
+            "mysql://old@127.0.0.1/chat",
+            "mariadb",
+            batch,
+            "--database=chat --host=127.0.0.1 --user=old --execute",
+        ),
+    ],
+)
+def test_a_database_becomes_one_of_sqlite(tmp_path, monkeypatch, kind, url, program, write, arguments):
+    (tmp_path / program).write_text(CLIENT.format(folder=tmp_path))
+    (tmp_path / program).chmod(0o755)
+    (tmp_path / "rows").write_text(write(ROWS))
+    (tmp_path / "archive").write_text(write(ARCHIVE))
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    (tmp_path / "users").mkdir()
+    found = migration.scan(kind, url, "SHA-1", str(tmp_path / "users"), "of the database").plain()["one.test"]
+    print(found, (tmp_path / "asked").read_text())
+    assert found["users"] == ["anna"] and found["passwords"] == {"plain": 1}
+    assert found["stores"] == {"accounts": 1, "archive": 1, "roster": 1}
+    with sqlite3.connect(tmp_path / "users/source.sqlite") as connection:
+        assert connection.execute("SELECT * FROM prosody").fetchall() == ROWS
+        archived = connection.execute('SELECT "sort_id", "when", "value" FROM prosodyarchive').fetchall()
+    assert archived == [(7, 1700000000, "<a/>")]
+    asked = (tmp_path / "asked").read_text()
+    assert arguments in asked and "of the database" not in asked
+    assert "=of the database\n" in (tmp_path / "env").read_text()
+
+
+@pytest.mark.parametrize(
+    ("kind", "url"),
+    [
+        ("postgresql", "mysql:///chat"),
+        ("postgresql", "postgresql:///"),
+        ("mysql", "mysql://a@b/--exec=x y"),
+        ("mysql", "mysql://a@b:x/chat"),
+    ],
+)
+def test_a_wrong_url_is_refused(kind, url):
+    with pytest.raises(migration.MigrationError, match=f"write {kind}://USER@HOST:PORT/DATABASE"):
+        migration.scan(kind, url, "SHA-1")
+
+
+def test_what_the_client_of_a_database_says_is_told(tmp_path, monkeypatch):
+    (tmp_path / "psql").write_text("#!/bin/sh\necho 'FATAL: role is missing' >&2\nexit 2\n")
+    (tmp_path / "psql").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(migration.MigrationError, match="postgresql:///chat: FATAL: role is missing"):
+        migration.scan("postgresql", "postgresql:///chat", "SHA-1")
+    monkeypatch.setenv("PATH", str(tmp_path / "none"))
+    with pytest.raises(migration.MigrationError, match="install the client of mysql"):
+        migration.scan("mysql", "mysql:///chat", "SHA-1")
+
+
 def test_plain_passwords_are_hashed(portable, tmp_path):
     """As RFC 5802's example has it, and for names and passwords with all kinds of letters."""
     for name in ("users", "users-archives", "users-hashed"):
