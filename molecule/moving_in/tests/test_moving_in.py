@@ -370,6 +370,7 @@ def test_a_portable_file_is_imported_and_all_is_exported(tmp_path):
 INSTALL = """
 set -eu
 export DEBIAN_FRONTEND=noninteractive
+dpkg-query -W -f '${Package}\\n' | sort > /root/packages.before
 apt-get update -qq
 apt-get install -qq --no-install-recommends postgresql mariadb-server lua-dbi-postgresql lua-dbi-mysql >/dev/null
 systemctl start postgresql mariadb
@@ -379,7 +380,16 @@ runuser -u postgres -- createdb --owner prosody chat
 mariadb -e "create database chat character set utf8mb4; create user chat@127.0.0.1 identified by 'of the database';
     grant all on chat.* to chat@127.0.0.1"
 """
-PURGE = "systemctl stop postgresql mariadb; apt-get purge -qq --autoremove 'postgresql*' 'mariadb*' lua-dbi-postgresql lua-dbi-mysql"
+# As it was: test_remove.py compares.
+PURGE = """
+export DEBIAN_FRONTEND=noninteractive
+cd /
+runuser -u postgres -- dropdb chat
+runuser -u postgres -- dropuser prosody
+systemctl stop mariadb postgresql
+dpkg-query -W -f '${Package}\\n' | sort | comm -13 /root/packages.before - | xargs apt-get purge -qq >/dev/null
+rm -rf /var/tmp/PostgreSQL /var/tmp/MySQL /root/packages.before
+"""
 OLD = {
     "postgresql": ("gina", "PostgreSQL", 'database = "chat"', "postgresql:///chat", ""),
     "mysql": (
@@ -402,15 +412,14 @@ def databases():
             "moved%2etest/roster": 'return { [false] = { version = 1, pending = {} }, ["bert@moved.test"] = '
             '{ name = "a\\\\b\\tc", subscription = "both", groups = {} } };',
         }.items():
-            elder.out(f"mkdir -p {folder}/{path} && cat > {folder}/{path}/{name}.dat", stdin=text)
+            elder.out(f"mkdir -p {folder}/{path}")
+            elder.out(f"cat > {folder}/{path}/{name}.dat", stdin=text)
         config = f'input {{ type = "internal", path = "{folder}", {hosts} }}\noutput {{ type = "sql", driver = "{driver}", {options}, {hosts} }}\n'
         elder.out(f"cat > {folder}/migrator.cfg.lua && chown -R prosody: {folder}", stdin=config)
         said = elder.out(f"cd / && runuser -u prosody -- prosody-migrator --config={folder}/migrator.cfg.lua 2>&1")
         assert "Done!" in said, said
     yield
-    elder.out(
-        f"export DEBIAN_FRONTEND=noninteractive; {PURGE} >/dev/null 2>&1; rm -rf /var/tmp/PostgreSQL /var/tmp/MySQL"
-    )
+    elder.out(PURGE)
 
 
 @pytest.mark.usefixtures("databases")
