@@ -388,7 +388,7 @@ runuser -u postgres -- dropdb chat
 runuser -u postgres -- dropuser prosody
 systemctl stop mariadb postgresql
 dpkg-query -W -f '${Package}\\n' | sort | comm -13 /root/packages.before - | xargs apt-get purge -qq >/dev/null
-rm -rf /var/tmp/PostgreSQL /var/tmp/MySQL /root/packages.before
+rm -rf /var/tmp/PostgreSQL /var/tmp/MySQL /root/packages.before /etc/mysql/debian.cnf
 """
 OLD = {
     "postgresql": ("gina", "PostgreSQL", 'database = "chat"', "postgresql:///chat", ""),
