@@ -240,7 +240,7 @@ class Server:
             port = -1
         if place.scheme != kind or not DATABASE.fullmatch(self.database) or port == -1:
             raise MigrationError(
-                f"{url} names no database of {kind}; write {kind}://USER@HOST:PORT/DATABASE, or {kind}:///DATABASE for "
+                f"{url} is no database of {kind}; write {kind}://USER@HOST:PORT/DATABASE, or {kind}:///DATABASE for "
                 "the one on this host to which user prosody gets in"
             )
         options = {"host": place.hostname, "port": port, "user": urllib.parse.unquote(place.username or "")}
