@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import is_inside, named
 
 LABEL = "_acme-challenge"
 
@@ -25,7 +25,7 @@ def dns_challenges(zones, names, nameserver):
     nameserver = named("nameserver", checks.host_name, nameserver)
     made: dict[str, list[dict]] = {zone["name"]: [] for zone in zones}
     for name in names:
-        around = [zone for zone in made if name == zone or name.endswith(f".{zone}")]
+        around = [zone for zone in made if is_inside(name, zone)]
         if not around:
             raise ValueError(
                 f"names: {name!r} is in none of the zones {', '.join(made) or '(there are none)'}, so that its challenge "

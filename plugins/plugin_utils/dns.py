@@ -18,11 +18,10 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.dns_zone import
     check_keys,
     check_record,
     check_records,
-    is_inside,
     items_of,
 )
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.formats.dns import ca_domain
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named, names_of, web_of
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import is_inside, named, names_of, web_of
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.services import SERVICES, TURN, XMPP
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.services import port as number_of
 

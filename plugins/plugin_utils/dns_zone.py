@@ -21,7 +21,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.dns_data import
     presentation,
     record_type,
 )
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import named
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import is_inside, named
 
 RECORD_KEYS = ("name", "type", "data", "ttl", "certificate")
 
@@ -72,10 +72,6 @@ def check_record(record, zone):
     if kind not in ("TLSA", "CAA") and certificate is not None:
         raise ValueError(f"{name} {kind}: no certificate belongs to it; leave it out")
     return checked
-
-
-def is_inside(name, domain):
-    return name == domain or name.endswith(f".{domain}")
 
 
 class Owners:

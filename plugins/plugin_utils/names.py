@@ -20,6 +20,11 @@ def named(label, check, value):
         raise ValueError(f"{label}: {error}") from error
 
 
+def is_inside(name, domain):
+    """Tells whether a name is a domain or below it."""
+    return name == domain or name.endswith(f".{domain}")
+
+
 def domains(domain, components, admins, extra_domains=(), web=None):
     """Returns all XMPP domains of a site, each with its components and administrators, the main one first."""
     main = {
@@ -90,6 +95,6 @@ def certificate_names(entries, host=None):
     """
     entries = named("domains", checks.domains, entries)
     names = [*names_of(entries), *map(web_of, entries)]
-    if any(str(host).endswith(f".{entry['domain']}") for entry in entries):
+    if any(is_inside(str(host), entry["domain"]) for entry in entries):
         names.append(named("host", checks.host_name, host))
     return list(dict.fromkeys(names))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.names import is_inside
+
 UNKNOWN_ZONE = "the parent does not know the zone"
 
 
@@ -18,8 +20,7 @@ def name_servers(zone: Mapping) -> list[str]:
     for server in (record["data"].rstrip(".") for record in records if (record["name"], record["type"]) == ("@", "NS")):
         owner = server.removesuffix(f".{apex}") if server != apex else "@"
         glue = [item["data"] for item in records if item["name"] == owner and item["type"] in ("A", "AAAA")]
-        inside = server == apex or server.endswith(f".{apex}")
-        found.append(f"{server} ({', '.join(glue)})" if inside and glue else server)
+        found.append(f"{server} ({', '.join(glue)})" if glue and is_inside(server, apex) else server)
     return found
 
 
