@@ -14,7 +14,7 @@ from typing import Any
 from ... import prosody
 from .base import Subject, Unknown
 
-# A session of an account that is none, and how Prosody's handlers answer it.
+# A session of an account that is none, and what Prosody's handlers answer to its questions.
 HELPERS = """
 local json, st = require "util.json", require "util.stanza";
 local asked = json.decode(ARGUMENTS);
@@ -28,10 +28,12 @@ local function session(host)
 	own.roster = { [false] = { version = 0, pending = {} } };
 	return own;
 end
-local function answer(host, own, event, iq)
+local function ask(host, own, kind, name, space)
+	local iq = st.iq({ type = "get", id = "status", from = own.full_jid, to = kind == "host" and host or nil })
+		:tag(name, { xmlns = space }):reset();
 	own.replies = {};
-	prosody.hosts[host].events.fire_event(event, { origin = own, stanza = iq });
-	return own.replies[1];
+	prosody.hosts[host].events.fire_event("iq-get/" .. kind .. "/" .. space .. ":" .. name, { origin = own, stanza = iq });
+	return own.replies[1] and own.replies[1]:get_child(name, space);
 end
 """
 
@@ -59,10 +61,7 @@ local function form(x)
 	return found;
 end
 local function disco(host, own, kind)
-	local iq = st.iq({ type = "get", id = "status", from = own.full_jid, to = kind == "host" and host or nil })
-		:tag("query", { xmlns = INFO }):reset();
-	local told = answer(host, own, "iq-get/" .. kind .. "/" .. INFO .. ":query", iq);
-	local query = told and told:get_child("query", INFO);
+	local query = ask(host, own, kind, "query", INFO);
 	if not query then return { features = {}, identities = {} }; end
 	local found = { features = {}, identities = {}, forms = {} };
 	for _, child in ipairs(query.tags) do

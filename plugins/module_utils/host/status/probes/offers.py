@@ -23,19 +23,13 @@ SOURCE = (
     + """
 local ITEMS, EXTDISCO = "http://jabber.org/protocol/disco#items", "urn:xmpp:extdisco:2";
 local function items(host)
-	local own, found = session(host), {};
-	local iq = st.iq({ type = "get", id = "status", from = own.full_jid, to = host }):tag("query", { xmlns = ITEMS }):reset();
-	local told = answer(host, own, "iq-get/host/" .. ITEMS .. ":query", iq);
-	local query = told and told:get_child("query", ITEMS);
+	local query, found = ask(host, session(host), "host", "query", ITEMS), {};
 	for item in query and query:childtags("item") or function () end do table.insert(found, item.attr.jid); end
 	return found;
 end
 -- Credentials are told of, and not told.
 local function services(host)
-	local own, found = session(host), {};
-	local iq = st.iq({ type = "get", id = "status", from = own.full_jid, to = host }):tag("services", { xmlns = EXTDISCO }):reset();
-	local told = answer(host, own, "iq-get/host/" .. EXTDISCO .. ":services", iq);
-	local list = told and told:get_child("services", EXTDISCO);
+	local list, found = ask(host, session(host), "host", "services", EXTDISCO), {};
 	for service in list and list:childtags("service") or function () end do
 		local attr = service.attr;
 		table.insert(found, { type = attr.type, transport = attr.transport, host = attr.host, port = tonumber(attr.port) or 0,
