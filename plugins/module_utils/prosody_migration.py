@@ -57,8 +57,7 @@ TABLES = {
     "prosodyarchive": ("sort_id", "host", "user", "store", "key", "when", "with", "type", "value"),
 }
 KINDS = {"sort_id": "INTEGER PRIMARY KEY AUTOINCREMENT", "when": "INTEGER"}
-# Databases, and what ends a line that their client prints: in a field of CSV, there may be any.
-ENDS = {"postgresql": "", "mysql": "\n"}
+SERVERS = ("postgresql", "mysql")
 DATABASE = re.compile(r"[\w.@$-]+")
 # What a client of MySQL writes for letters that end a field or a line.
 BATCH = re.compile(r"\\([\\tn0])")
@@ -227,57 +226,71 @@ def scan_sqlite(path, found, copy=""):
         raise MigrationError(f"{path}: {error}; name the file of a Prosody with storage in SQLite") from error
 
 
+def unescaped(lines):
+    """Yields the fields of each line that a client of MySQL prints."""
+    for line in lines:
+        yield [BATCH.sub(lambda one: BATCHED[one[1]], part) for part in line.rstrip("\n").split("\t")]
+
+
 class Server:
     """A database of PostgreSQL or MySQL, as a URL names it, asked by Debian's client."""
 
     def __init__(self, kind, url, password):
-        place = urllib.parse.urlsplit(url)
-        self.kind, self.url = kind, url
-        self.database = urllib.parse.unquote(place.path.lstrip("/"))
+        self.url, self.kind = url, kind
         try:
+            place = urllib.parse.urlsplit(url)
             port = place.port
-        except ValueError:
-            port = -1
-        if place.scheme != kind or not DATABASE.fullmatch(self.database) or port == -1:
-            raise MigrationError(
-                f"{url} is no database of {kind}; write {kind}://USER@HOST:PORT/DATABASE, or {kind}:///DATABASE for "
-                "the one on this host to which user prosody gets in"
-            )
-        options = {"host": place.hostname, "port": port, "user": urllib.parse.unquote(place.username or "")}
+        except ValueError as error:
+            raise self._wrong() from error
+        database = urllib.parse.unquote(place.path.lstrip("/"))
+        if place.scheme != kind or not DATABASE.fullmatch(database):
+            raise self._wrong()
+        user = urllib.parse.unquote(place.username or "")
+        # What makes rows of the lines that the client prints.
+        self.parse: Any
         if kind == "postgresql":
-            self.program = "psql"
-            self.arguments = ["--no-psqlrc", "--no-password", "--csv", "--tuples-only", f"--dbname={self.database}"]
-            options["username"] = options.pop("user")
+            # A field of CSV may have ends of lines of any kind.
+            self.quote, self.newline, self.parse = '"', "", csv.reader
             self.environment = {"PGPASSWORD": password, "PGCLIENTENCODING": "UTF8", "PGCONNECT_TIMEOUT": "20"}
+            self.command = ["psql", "--no-psqlrc", "--no-password", "--csv", "--tuples-only", f"--dbname={database}"]
+            options = {"host": place.hostname, "port": port, "username": user}
+            query = "--command"
         else:
-            self.program = "mariadb" if shutil.which("mariadb") else "mysql"
-            self.arguments = ["--batch", "--quick", "--skip-column-names", "--default-character-set=utf8mb4"]
-            self.arguments += ["--connect-timeout=20", f"--database={self.database}"]
+            self.quote, self.newline, self.parse = "`", "\n", unescaped
             self.environment = {"MYSQL_PWD": password}
-        self.arguments += [f"--{name}={value}" for name, value in options.items() if value]
+            self.command = [
+                "mariadb" if shutil.which("mariadb") else "mysql",
+                "--batch",
+                "--quick",
+                "--skip-column-names",
+            ]
+            self.command += ["--default-character-set=utf8mb4", "--connect-timeout=20", f"--database={database}"]
+            options = {"host": place.hostname, "port": port, "user": user}
+            query = "--execute"
+        self.command += [*(f"--{name}={value}" for name, value in options.items() if value), query]
+
+    def _wrong(self):
+        return MigrationError(
+            f"{self.url} is no database of {self.kind}; write {self.kind}://USER@HOST:PORT/DATABASE, or "
+            f"{self.kind}:///DATABASE for the one on this host to which user prosody gets in"
+        )
 
     def rows(self, table, columns):
         """Yields the rows of a table."""
-        quote = '"' if self.kind == "postgresql" else "`"
-        names = ", ".join(f"{quote}{name}{quote}" for name in columns)
+        names = ", ".join(f"{self.quote}{name}{self.quote}" for name in columns)
         order = " ORDER BY sort_id" if "sort_id" in columns else ""
-        command = [self.program, *self.arguments, "--command" if self.kind == "postgresql" else "--execute"]
         try:
             asked: Any = subprocess.Popen(
-                [*command, f"SELECT {names} FROM {table}{order}"],
+                [*self.command, f"SELECT {names} FROM {table}{order}"],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env={**os.environ, "LC_ALL": "C.UTF-8", **{key: one for key, one in self.environment.items() if one}},
             )
         except OSError as error:
-            raise MigrationError(f"{self.program}: {error.strerror}; install the client of {self.kind}") from error
-        with asked, io.TextIOWrapper(asked.stdout, "utf-8", "replace", newline=ENDS[self.kind]) as lines:
-            if self.kind == "postgresql":
-                yield from csv.reader(lines)
-            else:
-                for line in lines:
-                    yield [BATCH.sub(lambda one: BATCHED[one[1]], part) for part in line.rstrip("\n").split("\t")]
+            raise MigrationError(f"{self.command[0]}: {error.strerror}; install the client of {self.kind}") from error
+        with asked, io.TextIOWrapper(asked.stdout, "utf-8", "replace", newline=self.newline) as lines:
+            yield from self.parse(lines)
             # Few lines, which a pipe holds.
             said = asked.stderr.read().decode(errors="replace")
         if asked.returncode:
@@ -387,7 +400,7 @@ def scan(kind, path, family, into="", password=""):
 
     In folder `into` come the users' files of one of XEP-0227, or source.sqlite, and in `into`-hashed plain passwords as hashes.
     """
-    if kind in ENDS:
+    if kind in SERVERS:
         found = Found(family, f"{into}-hashed" if into else "")
         scan_server(kind, path, found, password, os.path.join(into, "source.sqlite") if into else "")
         return found

@@ -300,7 +300,7 @@ def bring(given, work, hosts):
         if os.listdir(f"{work}-archives"):
             archives = {domain: ARCHIVES[:1] for domain in hosts}
             migrate(given, f"{work}-archives", {"type": "xep0227"}, database, archives)
-    elif given["kind"] in ("sqlite", *prosody_migration.ENDS):
+    elif given["kind"] in ("sqlite", *prosody_migration.SERVERS):
         # prosody-migrator has one database at a time, and would write to the source.
         files_ = {"type": "internal", "path": f"{work}/files"}
         source = {"type": "sql", "driver": "SQLite3", "database": f"{work}/source.sqlite"}
