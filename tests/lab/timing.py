@@ -33,9 +33,9 @@ SECONDS = {
     "alarms": 454,
     "abuse": 430,
     "moving_in": 330,
-    "cloud": 330,
     "external_dns": 329,
     "web": 297,
+    "cloud": 207,
     "config_tree": 76,
 }
 PHASES = ("create", "check", "prepare", "converge", "idempotence", "verify", "destroy")

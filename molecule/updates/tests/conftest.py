@@ -50,13 +50,9 @@ class Machine(Host):
         return found
 
     def well(self) -> None:
-        """Wait until the self-test finds nothing that fails, and print what it found until then."""
-        end = time.monotonic() + 300
-        while (found := self.run("xmpp-status")).rc == 2:
-            failing = "\n".join(line for line in found.stdout.splitlines() if line.startswith("FAILS"))
-            print(failing)
-            assert time.monotonic() < end, failing
-            time.sleep(3)
+        """Wait until the self-test finds nothing that fails."""
+        found = self.run("xmpp-status --wait 300")
+        assert found.rc < 2, found.stdout + found.stderr
 
     def windows(self, *, opened: bool, **more) -> None:
         """Let the windows be open now, or open in three hours."""
