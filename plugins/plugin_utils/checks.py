@@ -220,7 +220,7 @@ def ip_address(value):
     return canonical(address)
 
 
-@form()
+@form("addresses", "['127.0.0.1']")
 def local_address(value):
     """An IP address at which a host reaches itself or another one."""
     text(value, "an IP address", "127.0.0.1")

@@ -113,7 +113,7 @@ def test_renewal_keeps_the_key_and_restarts_nobody(maple, authority):
     pids = maple.out(daemons)
     result = renew(maple)
     assert result.rc == 0
-    assert "served by ports 5222, 5223, 5269, 5270, 443" in result.stdout
+    assert "served by ports 5222, 5223, 5269, 5270, 443, 5349" in result.stdout
     after = both(authority)
     assert len(set(after.values())) == 2 and not set(after.values()) & set(before.values())
     assert served_keys(authority) == keys

@@ -685,11 +685,13 @@ def test_an_order_is_made_of_our_own_request(program, config, monkeypatch, autho
 class Server(threading.Thread):
     """Serves a chain by TLS, after STARTTLS where it is asked for; reads the file when it is told to reload."""
 
-    def __init__(self, config, greeting=b"", proceed=b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"):
+    def __init__(
+        self, config, greeting=b"", proceed=b"<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>", address="127.0.0.1"
+    ):
         super().__init__(daemon=True)
         self.config, self.greeting, self.proceed = config, greeting, proceed
         self.reload()
-        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.socket = socket.create_server((address, 0))
         self.port = self.socket.getsockname()[1]
         self.start()
 
@@ -787,6 +789,19 @@ def test_a_port_that_stays_with_the_old_one_brings_it_back(program, config, serv
     assert not Path(pairs.STATE).exists()
     # The one that had the new one serves the old one again.
     assert len(set(program.ask(config).values())) == 1
+
+
+def test_a_port_at_another_address_is_asked_there(program, config, servers, authority, monkeypatch):
+    other = Server(config, address="127.0.0.2")
+    config["ports"].append({"port": other.port, "address": "127.0.0.2"})
+    monkeypatch.setattr(deploy, "hooks", lambda: [server.reload() for server in servers])
+    with pytest.raises(program.Refused, match=f"port {other.port} serves another one; the old one is in place again"):
+        program.deploy(config, whole(config, authority(config["key_path"])))
+    monkeypatch.setattr(deploy, "hooks", lambda: [server.reload() for server in (*servers, other)])
+    served = program.deploy(config, whole(config, authority(config["key_path"])))
+    print(served)
+    assert served == [server.port for server in (*servers, other)]
+    other.stop()
 
 
 def test_a_port_that_was_down_before_is_not_waited_for(program, config, servers, authority, monkeypatch):
@@ -1487,6 +1502,28 @@ def test_a_kind_that_comes_and_goes_is_proven(program, config, two, authority, m
     with pytest.raises(program.Refused, match=f"port {two[0].port} serves another one for RSA; the old one"):
         program.deploy(config, both[:1])
     assert program.current(config) == both
+
+
+def test_a_daemon_of_one_key_may_change_its_kind(program, config, two, monkeypatch):
+    """As coturn does where the first pair becomes one of another kind; a daemon of two must go on with what it served."""
+    both, coturn = program.current(config), two[1]
+
+    def hooks():
+        coturn.pairs, coturn.second = {}, True
+        coturn.reload(["rsa_"])
+
+    monkeypatch.setattr(deploy, "hooks", hooks)
+    config["ports"] = [{"port": coturn.port}]
+    with pytest.raises(program.Refused, match=f"port {coturn.port} serves none for ECDSA: .*; the old one"):
+        program.deploy(config, both)
+    coturn.pairs = {}
+    coturn.reload([""])
+    config["ports"] = [{"port": coturn.port, "one_key": True}]
+    assert program.deploy(config, both) == [coturn.port]
+    # But none at all is not right.
+    monkeypatch.setattr(deploy, "hooks", lambda: setattr(coturn, "context", ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)))
+    with pytest.raises(program.Refused, match=f"port {coturn.port} serves none for RSA: .*; the old one"):
+        program.deploy(config, both)
 
 
 def test_only_what_is_due_is_ordered(program, config, authority, rsa_keys, monkeypatch):

@@ -56,10 +56,11 @@ class Deployment:
         for port in self.settings.ports:
             for family in families:
                 number, protocol = port["port"], port.get("protocol")
+                address = port.get("address", self.settings.address)
                 try:
                     # The certificate itself is compared, so nobody needs to vouch for it.
                     answer: str | tls.TlsError = tls.leaf_of_family(
-                        self.settings.address, number, self.settings.names[0], protocol, family
+                        address, number, self.settings.names[0], protocol, family
                     )
                 except tls.TlsError as error:
                     answer = error
@@ -70,14 +71,17 @@ class Deployment:
         """Return what is wrong with the ports that served one before, once all serve these or the time is over.
 
         A port goes on with each family of keys that it served and the host still has. None has to begin with another one,
-        but what it serves has to be the right one.
+        but what it serves has to be the right one. A daemon with `one_key` may serve any of the host's.
         """
         families = list(dict.fromkeys(family for _port, family in before))
+        one_key = {port["port"] for port in self.settings.ports if port.get("one_key")}
         end = time.monotonic() + PROVE_SECONDS
         while True:
             wrong, answers = [], self.ask(families)
             for port in up(before):
                 needed = [family for family in leaves if isinstance(before[port, family], str)] or list(leaves)
+                if port in one_key and any(isinstance(answers[port, family], str) for family in leaves):
+                    needed = []
                 for family in families:
                     answer, to = answers[port, family], f" for {family}" if family else ""
                     if isinstance(answer, str) and answer != leaves.get(family):

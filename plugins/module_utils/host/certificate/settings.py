@@ -36,7 +36,8 @@ class Settings:
     group: str
     renew_percent: float
     address: str
-    # Each with `port`, and `protocol` where STARTTLS is asked for.
+    # Each with `port`, `protocol` where STARTTLS is asked for, `address` where it is not at the one above, and `one_key` where
+    # its daemon knows one certificate.
     ports: list[dict[str, Any]]
     tlsa_names: list[str]
 
