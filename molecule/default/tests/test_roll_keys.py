@@ -55,7 +55,9 @@ def test_a_key_of_the_private_authority_is_rolled(rosewood, internet, site):
     assert first in pins(internet) and len(pins(internet)) == 2
     assert served(internet) == [first] * 5
 
-    assert "The next key and its certificate are served by ports 5222, 5223, 5269, 5270, 443, 5349" in step(rosewood, site)
+    assert "The next key and its certificate are served by ports 5222, 5223, 5269, 5270, 443, 5349" in step(
+        rosewood, site
+    )
     (following,) = set(served(internet))
     assert pins(internet) == sorted([first, following])
     assert json.loads(rosewood.out("xmpp-certificate --roll status"))["step"] == "switched"
