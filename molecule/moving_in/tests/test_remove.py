@@ -108,8 +108,9 @@ def test_without_the_host_s_name_the_list_is_all_that_happens(removed):
         "leave the data: /etc/ssl/xmpp/moved.test",
     } <= set(lines)
     changed = set(removed["unchanged"].splitlines()) ^ set(removed["before"].splitlines())
-    # Graphs and the server go on, sources of connections are counted, and timers and alarms start their jobs.
-    expected = r"/var/lib/(munin|prosody|xmpp|nginx)|/root|^\s+elements = |^(xmpp|hardening)-\S+\.(service|socket) "
+    # Daemons write their data, sources of connections are counted, and timers and alarms start their jobs.
+    data = "/var/lib/(bind|munin|nginx|prosody|turn|xmpp)"
+    expected = rf"{data}|/root|^\s+elements = |^(xmpp|hardening)-\S+\.(service|socket) "
     assert [line for line in changed if not re.search(expected, line)] == []
 
 
