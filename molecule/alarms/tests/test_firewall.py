@@ -10,7 +10,7 @@ import shlex
 
 import pytest
 from conftest import HOSTS, NAME, SCENARIO
-from hosts import apply
+from hosts import apply, until
 
 HAZEL = HOSTS[NAME]["ansible_host"]
 OUTSIDE = {4: HOSTS["mail.test"]["ansible_host"], 6: "2001:db8:100::41"}
@@ -33,6 +33,14 @@ with socket.socket(family, socket.SOCK_STREAM if protocol == "tcp" else socket.S
     except OSError as error:
         print("open" if error.errno == errno.ECONNREFUSED else type(error).__name__, error, file=sys.stderr)
         print("open" if error.errno == errno.ECONNREFUSED else "shut")
+"""
+
+# Begins a request, and waits for what the server does.
+WAIT = """
+import socket, sys
+with socket.create_connection((sys.argv[1], 80), 60) as connection:
+    connection.send(b"GET / HT")
+    print(repr(connection.recv(1000)))
 """
 
 # Opens connections, keeps them for a moment, and says how many were neither kept out nor reset, and how long each took. Where no
@@ -146,6 +154,7 @@ def programs(hazel, sink):
         (sink, "open", OPEN),
         (sink, "scan", SCAN),
         (sink, "forge", FORGE),
+        (sink, "wait", WAIT),
         (sink, "offer", OFFER),
     ):
         host.out(f"sh -c 'cat > /usr/local/lib/{name}.py'", stdin=text)
@@ -207,6 +216,31 @@ def test_what_was_refused_is_counted(hazel):
     )
     print(values)
     assert int(values["refused"]) >= after["egress_refused"]
+
+
+def test_a_connection_that_the_kernel_has_forgotten_goes_on(hazel, sink):
+    """Its table keeps some for five minutes only; who was silent for so long still gets what the server sends.
+
+    Here it keeps them for a second. nginx ends a request that is not finished after 15.
+    """
+    kinds = [
+        f"net.netfilter.nf_conntrack_tcp_timeout_{kind}" for kind in ("established", "unacknowledged", "max_retrans")
+    ]
+    usual = hazel.out(f"sysctl {' '.join(kinds)}").replace(" = ", "=").splitlines()
+    known = f"grep -w src={OUTSIDE[4]} /proc/net/nf_conntrack | grep -w dport=80 | grep -w ESTABLISHED"
+    socket = f"ss --no-header --numeric --tcp state established src {HAZEL}:80 dst {OUTSIDE[4]}"
+    refused = counters(hazel)["egress_refused"]
+    try:
+        hazel.out("sysctl --quiet --write " + " ".join(f"{kind}=1" for kind in kinds))
+        sink.out(
+            f"systemd-run --quiet --unit wait sh -c 'exec python3 /usr/local/lib/wait.py {HAZEL} > /run/wait 2>&1'"
+        )
+        until(lambda: hazel.out(socket) and not hazel.run(known).stdout, 14)
+    finally:
+        hazel.out(f"sysctl --quiet --write {' '.join(usual)}")
+    came = sink.out("while systemctl --quiet is-active wait; do sleep 0.1; done; cat /run/wait").splitlines()[-1]
+    print(f"nginx says {came}; refused were {counters(hazel)['egress_refused'] - refused} packets")
+    assert came == "b''"
 
 
 def opened(sink, port, count=1, seconds=1.0, source=OUTSIDE[4], at_once=False):
