@@ -106,7 +106,8 @@ def test_an_unknown_account_answers_as_a_known_one(accounts, rosewood, namespace
                 taken[who].append(1000 * (time.perf_counter() - begun))
     known, unknown = sorted(taken["known"]), statistics.median(taken["unknown"])
     print(f"known {statistics.median(known):.2f} ms ({known[0]:.2f} to {known[-1]:.2f}), unknown {unknown:.2f} ms")
-    assert known[0] <= unknown <= known[-1]
+    # Hashing a password for the one and not for the other would take ten times as long.
+    assert known[0] / 3 <= unknown <= 3 * known[-1]
 
 
 @pytest.mark.parametrize("namespace", PROFILES)
