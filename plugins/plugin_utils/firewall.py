@@ -45,8 +45,8 @@ EGRESS: dict[str, list[tuple]] = {
         ("mail", ["mail"], "tcp", [25, 465, 587], []),
     ],
     "server": [("prosody", ["prosody"], "tcp", [number_of("https"), *numbers("server", "tcp")], [])],
-    # A relay sends to whoever is called, from the ports that it has given away.
-    "turn": [("turn", ["turnserver"], "udp", ["1-65535"], [span("turn-relay")])],
+    # A relay sends to whoever is called, from the ports that it has given away, and to its client, however long that was silent.
+    "turn": [("turn", ["turnserver"], "udp", ["1-65535"], [*numbers("turn", "udp"), span("turn-relay")])],
 }
 EGRESS_KEYS = ("name", "users", "protocol", "ports", "source_ports", "destinations")
 USER = re.compile(checks.SYSTEM_NAME)

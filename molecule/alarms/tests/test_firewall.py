@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import shlex
 
 import pytest
@@ -35,12 +37,30 @@ with socket.socket(family, socket.SOCK_STREAM if protocol == "tcp" else socket.S
         print("open" if error.errno == errno.ECONNREFUSED else "shut")
 """
 
-# Begins a request, and waits for what the server does.
-WAIT = """
+# Begins to speak with Prosody, and prints what it says.
+BEGIN = """
 import socket, sys
-with socket.create_connection((sys.argv[1], 80), 60) as connection:
-    connection.send(b"GET / HT")
-    print(repr(connection.recv(1000)))
+with socket.create_connection((sys.argv[1], 5222), 60) as connection:
+    connection.send(b"<")
+    print(connection.recv(1000))
+"""
+
+# Greets who connects, once with the first byte and once more when it is told to.
+GREET = """
+import os, socket, sys, time
+with socket.create_server((sys.argv[1], 9999)) as server:
+    open("/run/greet-listens", "w").close()
+    connection = server.accept()[0]
+    connection.send(b"hello")
+    while not os.path.exists("/run/greet-again"):
+        time.sleep(0.05)
+    connection.send(b"again")
+    connection.recv(1)
+"""
+HEAR = """
+import socket, sys
+with socket.create_connection((sys.argv[1], 9999), 60) as connection:
+    print(connection.recv(5), connection.recv(5))
 """
 
 # Opens connections, keeps them for a moment, and says how many were neither kept out nor reset, and how long each took. Where no
@@ -154,7 +174,9 @@ def programs(hazel, sink):
         (sink, "open", OPEN),
         (sink, "scan", SCAN),
         (sink, "forge", FORGE),
-        (sink, "wait", WAIT),
+        (sink, "begin", BEGIN),
+        (sink, "greet", GREET),
+        (hazel, "hear", HEAR),
         (sink, "offer", OFFER),
     ):
         host.out(f"sh -c 'cat > /usr/local/lib/{name}.py'", stdin=text)
@@ -218,29 +240,61 @@ def test_what_was_refused_is_counted(hazel):
     assert int(values["refused"]) >= after["egress_refused"]
 
 
-def test_a_connection_that_the_kernel_has_forgotten_goes_on(hazel, sink):
-    """Its table keeps some for five minutes only; who was silent for so long still gets what the server sends.
-
-    Here it keeps them for a second. nginx ends a request that is not finished after 15.
-    """
+@contextlib.contextmanager
+def forgetful(hazel):
+    """The kernel's table forgets each connection after a second without a packet, as it does some after five minutes."""
     kinds = [
         f"net.netfilter.nf_conntrack_tcp_timeout_{kind}" for kind in ("established", "unacknowledged", "max_retrans")
     ]
-    usual = hazel.out(f"sysctl {' '.join(kinds)}").replace(" = ", "=").splitlines()
-    known = f"grep -w src={OUTSIDE[4]} /proc/net/nf_conntrack | grep -w dport=80 | grep -w ESTABLISHED"
-    socket = f"ss --no-header --numeric --tcp state established src {HAZEL}:80 dst {OUTSIDE[4]}"
-    refused = counters(hazel)["egress_refused"]
+    usual = hazel.out(f"sysctl {' '.join(kinds)}").replace(" = ", "=")
+    hazel.out("sysctl --quiet --write " + " ".join(f"{kind}=1" for kind in kinds))
     try:
-        hazel.out("sysctl --quiet --write " + " ".join(f"{kind}=1" for kind in kinds))
-        sink.out(
-            f"systemd-run --quiet --unit wait sh -c 'exec python3 /usr/local/lib/wait.py {HAZEL} > /run/wait 2>&1'"
-        )
-        until(lambda: hazel.out(socket) and not hazel.run(known).stdout, 14)
+        yield
     finally:
-        hazel.out(f"sysctl --quiet --write {' '.join(usual)}")
-    came = sink.out("while systemctl --quiet is-active wait; do sleep 0.1; done; cat /run/wait").splitlines()[-1]
-    print(f"nginx says {came}; refused were {counters(hazel)['egress_refused'] - refused} packets")
-    assert came == "b''"
+        hazel.out(f"sysctl --quiet --write {' '.join(usual.splitlines())}")
+
+
+def is_forgotten(hazel, port):
+    """Whether a connection with the outside is open of which the table knows nothing."""
+    opened = hazel.out(f"ss -Htn state established '( sport = :{port} or dport = :{port} ) and dst {OUTSIDE[4]}'")
+    table = hazel.out("cat /proc/net/nf_conntrack")
+    ports = [re.findall(r":(\d+)\b", line) for line in opened.splitlines()]
+    return any(not re.search(f"sport={here} dport={there}|sport={there} dport={here}", table) for here, there in ports)
+
+
+def in_background(host, name, address):
+    host.out(
+        f"systemd-run --quiet --collect --unit {name} sh -c 'exec python3 /usr/local/lib/{name}.py {address} > /run/{name} 2>&1'"
+    )
+
+
+def result(host, name):
+    return host.out(f"while systemctl --quiet is-active {name}; do sleep 0.1; done; cat /run/{name}").splitlines()[-1]
+
+
+def test_what_the_host_sends_on_a_forgotten_connection_arrives(hazel, sink):
+    refused = counters(hazel)["egress_refused"]
+    with forgetful(hazel):
+        in_background(sink, "begin", HAZEL)
+        until(lambda: is_forgotten(hazel, 5222))
+        hazel.out("prosodyctl shell 'c2s:closeall()'")
+        came = result(sink, "begin")
+    print(f"Prosody says {came}; refused were {counters(hazel)['egress_refused'] - refused} packets")
+    assert "</stream:stream>" in came
+
+
+def test_what_is_sent_to_the_host_on_a_forgotten_connection_arrives(hazel, sink):
+    sink.out("rm -f /run/greet-*")
+    in_background(sink, "greet", OUTSIDE[4])
+    sink.out("until [ -e /run/greet-listens ]; do sleep 0.05; done")
+    dropped = counters(hazel)["drop_rest"]
+    with forgetful(hazel):
+        in_background(hazel, "hear", OUTSIDE[4])
+        until(lambda: is_forgotten(hazel, 9999))
+        sink.out("touch /run/greet-again")
+        came = result(hazel, "hear")
+    print(f"{came}; dropped were {counters(hazel)['drop_rest'] - dropped} packets")
+    assert came == "b'hello' b'again'"
 
 
 def opened(sink, port, count=1, seconds=1.0, source=OUTSIDE[4], at_once=False):
