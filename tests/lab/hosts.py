@@ -107,12 +107,14 @@ class Journal:
 
 def until(condition: Callable[[], object], seconds: float = 60) -> float:
     """Wait until something holds, and return how long that took."""
-    begin = time.monotonic()
+    begin = asked = time.monotonic()
     while not condition():
-        waited = time.monotonic() - begin
+        now = time.monotonic()
+        waited = now - begin
         assert waited < seconds, f"not within {seconds} s"
         # A question may be a program on the host: what is waited for does not get slower by being asked for.
-        time.sleep(min(0.5, max(0.05, waited / 10)))
+        time.sleep(max(min(0.5, max(0.05, waited / 10)), min(5, now - asked)))
+        asked = time.monotonic()
     return time.monotonic() - begin
 
 

@@ -9,6 +9,7 @@ import asyncio
 import base64
 import hashlib
 import secrets
+import time
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -151,6 +152,30 @@ async def test_0198_a_cut_session_is_resumed_and_loses_nothing(alice, accounts, 
     assert [await bob.count(value, 0) for value in values] == [0] * len(values)
     print(f"{len(values)} messages after the cut, each once, to {before}")
     bob.end_session_on_disconnect = True
+    await bob.logout()
+
+
+SILENCE = """
+local conn = prosody.full_sessions["{jid}"].conn;
+local usual = getmetatable(conn).__index.setreadtimeout;
+function conn.setreadtimeout(self, seconds) return usual(self, seconds == nil and 1 or seconds); end
+return "set"
+"""
+
+
+async def test_0198_who_is_silent_is_asked_whether_they_are_there(rosewood, accounts, connect):
+    """After 14 minutes; here, after a second."""
+    bob, asked = await connect(accounts["bob"], priority=-1), asyncio.Event()
+    bob.register_handler(Callback("asked", MatchXPath("{urn:xmpp:sm:3}r"), lambda _: asked.set()))
+    program = " ".join(SILENCE.format(jid=bob.boundjid.full).split())
+    assert "set" in rosewood.out("prosodyctl shell", stdin=f"> {program}\n")
+    # What the client sends is the last that is heard of it; what it asks for with this is not counted.
+    await bob.ping()
+    await asyncio.sleep(0.5)
+    asked.clear()
+    begun = time.monotonic()
+    await asyncio.wait_for(asked.wait(), 60)
+    print(f"asked after {time.monotonic() - begun:.1f} s")
     await bob.logout()
 
 
