@@ -17,17 +17,25 @@ SBIN = "/usr/local/sbin"
 # -I: neither the environment nor the current folder decides what is imported. No bytecode: programs with a sandbox could
 # not write it, and it would outlive the files that it is of.
 STUB = """\
-#!/usr/bin/python3 -I
-# Calls {folder}/{package}/{room}/main.py, where its documentation is.
+#!/usr/bin/python3 {flags}
+# Calls {folder}/{package}/{room}/main.py, where its documentation is.{marks}
 import sys
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, "{folder}")
+sys.path.insert(0, "{folder}"){path}
 
 from {package}.{room}.main import main
 
 sys.exit(main())
 """
+USUAL = {"flags": "-I", "marks": "", "path": ""}
+# munin starts these programs every five minutes. Without the module site (-S) they start faster, and need the path of Debian's
+# packages. munin-node-configure(1p) reads the marks.
+GRAPHS = {
+    "flags": "-IS",
+    "marks": "\n#\n#%# family=auto contrib\n#%# capabilities=autoconf suggest",
+    "path": '\nsys.path.append("/usr/lib/python3/dist-packages")',
+}
 
 
 def package(sources: Mapping[str, str]) -> dict[str, dict[str, object]]:
@@ -53,11 +61,12 @@ def stubs(paths: Iterable[str], programs: Mapping[str, str]) -> dict[str, dict[s
     rooms = sorted({path.partition("/")[0] for path in paths if path.endswith("/main.py")})
     found: dict[str, dict[str, object]] = {}
     for name, room in programs.items():
-        if not isinstance(name, str) or not re.fullmatch(r"(/[a-z]+)*/[a-z][a-z0-9-]*|[a-z][a-z0-9-]*", name):
+        if not isinstance(name, str) or not re.fullmatch(r"(/[a-z]+)*/[a-z][a-z0-9-]*_?|[a-z][a-z0-9-]*", name):
             raise ValueError(f"programs: {name!r} is no name of a program; write one as xmpp-status")
         if room not in rooms:
             raise ValueError(f"programs: {name}: {room!r} is no room of the package; write one of {', '.join(rooms)}")
     for name, room in programs.items():
-        text = STUB.format(folder=FOLDER, package=PACKAGE, room=room)
+        more = GRAPHS if room == "graphs" else USUAL
+        text = STUB.format(folder=FOLDER, package=PACKAGE, room=room, **more)
         found[posixpath.join(SBIN, name)] = {"content": text, "mode": "0755"}
     return found

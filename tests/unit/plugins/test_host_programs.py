@@ -128,11 +128,26 @@ def test_rooms_and_programs_belong_together():
     print(f"{len(sources)} files, programs: {', '.join(sorted(PROGRAMS))}")
 
 
+def test_plugins_of_munin_start_faster_and_have_its_marks():
+    place = "/usr/local/lib/munin/plugins/prosody_"
+    found = stubs(["graphs/main.py", "qr/main.py"], {place: "graphs", "xmpp-qr": "qr"})
+    first, *lines = found[place]["content"].splitlines()
+    assert first == "#!/usr/bin/python3 -IS" and found[place]["mode"] == "0755"
+    assert {"#%# family=auto contrib", "#%# capabilities=autoconf suggest"} < set(lines)
+    # What is Debian's comes last, and without the module site from nowhere else.
+    assert lines.index(f'sys.path.insert(0, "{FOLDER}")') + 1 == lines.index(
+        'sys.path.append("/usr/lib/python3/dist-packages")'
+    )
+    usual = found[f"{SBIN}/xmpp-qr"]["content"]
+    assert usual.startswith("#!/usr/bin/python3 -I\n") and "#%#" not in usual and "dist-packages" not in usual
+
+
 @pytest.mark.parametrize(
     ("programs", "said"),
     [
         (["xmpp-status"], r"programs: \['xmpp-status'\] has to be a dictionary"),
         ({"../x": "status"}, "programs: '../x' is no name of a program; write one as xmpp-status"),
+        ({"bind_": "status"}, "programs: 'bind_' is no name of a program; write one as xmpp-status"),
         ({"xmpp-x": "x"}, "programs: xmpp-x: 'x' is no room of the package; write one of status"),
     ],
 )
