@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import IO
+from typing import NamedTuple
+
+# Not read for annotations alone: munin starts programs that import this every five minutes.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import IO
 
 
-@dataclass(frozen=True)
-class Finished:
+class Finished(NamedTuple):
     """A program that has ended: its exit status and what it printed."""
 
     status: int

@@ -12,8 +12,12 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
-from typing import Any
+
+# Not read for annotations alone: munin starts programs that import this every five minutes.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 # No program takes as long to write a file. A draft that is older is of one that was killed.
 OLD_SECONDS = 3600
