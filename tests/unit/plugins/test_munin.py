@@ -4,19 +4,30 @@
 """The way of the numbers of Prosody: its module host_counters writes them, the plugin of munin reads them."""
 
 import contextlib
+import importlib
 import json
 import os
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import host
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host import dns, x509
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.graphs import (
+    backup,
+    bind,
+    firewall,
+    main,
+    munin,
+    nginx,
+    status,
+    tls,
+    updates,
+)
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.munin import GRAPHS as GRAPHS_OF
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.munin import munin_links
 from programs import load_program
 
@@ -266,10 +277,8 @@ def test_bad_links(arguments, said):
 
 @pytest.fixture
 def load(monkeypatch):
-    """One of our plugins, which find what they have in common beside them, and the package of the host's programs."""
+    """One of our plugins, which find what they have in common beside them."""
     monkeypatch.syspath_prepend(str(PLUGIN.parent.parent))
-    monkeypatch.setitem(sys.modules, "xmpp_host", host)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
 
     def run(name):
         return load_program(PLUGIN.parent / name)
@@ -278,16 +287,14 @@ def load(monkeypatch):
 
 
 @pytest.fixture
-def ask(load, capsys):
-    """Asks a plugin for its configuration, unless it has one already, and its values."""
+def ask(capsys):
+    """Asks a plugin for its configuration and its values."""
 
     def run(plugin, graph, **environment):
-        from host_graphs import run
-
         program = f"/etc/munin/plugins/{graph}"
-        assert run(plugin.GRAPHS, [program, "config"], environment) == 0
+        assert munin.answer(plugin.FAMILY, program, "config", environment) == 0
         described = capsys.readouterr().out
-        assert run(plugin.GRAPHS, [program], environment) == 0
+        assert munin.answer(plugin.FAMILY, program, "fetch", environment) == 0
         said = capsys.readouterr()
         found = values(said.out)
         labelled = [line.partition(".label ")[0] for line in described.splitlines() if ".label " in line]
@@ -297,12 +304,12 @@ def ask(load, capsys):
     return run
 
 
-def test_every_graph_of_ours_is_one_of_its_plugin(load):
-    from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import munin
-
-    assert sorted(munin.GRAPHS) == sorted(path.name for path in PLUGIN.parent.iterdir() if path.is_file())
-    for family, graphs in munin.GRAPHS.items():
-        assert tuple(load(family).GRAPHS) == graphs or set(load(family).GRAPHS) == set(graphs)
+def test_every_graph_of_ours_is_one_of_its_plugin():
+    modules = {path.stem for path in Path(main.__file__).parent.glob("*.py")} - {"__init__", "main", "munin"}
+    assert sorted([*main.FAMILIES, "prosody"]) == sorted({*modules, "prosody"})
+    assert {name: set(graphs) for name, graphs in GRAPHS_OF.items() if name != "prosody_"} == {
+        f"{name}_": set(importlib.import_module(f".{name}", main.__package__).FAMILY.graphs) for name in main.FAMILIES
+    }
 
 
 def test_what_prosody_keeps_on_the_disk(plugin, tmp_path, capsys):
@@ -331,7 +338,7 @@ def state(zone, tag, ksk, active, retired=None, goal="omnipresent"):
     )
 
 
-def test_keys(load, ask, tmp_path):
+def test_keys(ask, tmp_path):
     now = time.time()
     for name, text in (
         state("example.org", 1, True, now - 100 * 86400),
@@ -340,7 +347,7 @@ def test_keys(load, ask, tmp_path):
         state("2.0.192.in-addr.arpa", 4, False, now - 95 * 86400, now - 5 * 86400),
     ):
         (tmp_path / name).write_text(text)
-    found, described, _ = ask(load("bind_"), "bind_keys", keys=str(tmp_path))
+    found, described, _ = ask(bind, "bind_keys", keys=str(tmp_path))
     print(found)
     assert found == {
         "ksk_2_0_192_in_addr_arpa": "U",
@@ -354,8 +361,7 @@ def test_keys(load, ask, tmp_path):
     assert "next_example_org.critical -3:" in described and "next_example_org.min" not in described
 
 
-def test_what_bind_counts(load, ask, monkeypatch):
-    plugin = load("bind_")
+def test_what_bind_counts(ask, monkeypatch):
     counted = {
         "qtypes": {"A": 5, "SRV": 7, "HTTPS": 2, "ANY": 1},
         "nsstats": {
@@ -367,25 +373,25 @@ def test_what_bind_counts(load, ask, monkeypatch):
             "RateSlipped": 1,
         },
     }
-    monkeypatch.setattr(plugin, "statistics", lambda _environment: {key: dict(its) for key, its in counted.items()})
-    found, described, _ = ask(plugin, "bind_queries")
+    monkeypatch.setattr(bind, "statistics", lambda _environment: counted)
+    found, described, _ = ask(bind, "bind_queries")
     assert (found["a"], found["srv"], found["aaaa"], found["other"]) == ("5", "7", "0", "3")
     assert "a.type DERIVE" in described and "a.min 0" in described
-    found, _, _ = ask(plugin, "bind_answers")
+    found, _, _ = ask(bind, "bind_answers")
     assert found == {"answered": "9", "empty": "3", "refused": "0", "failed": "0", "limited": "4", "transfers": "0"}
 
 
-def test_bind_is_away(load, ask):
-    found, _, said = ask(load("bind_"), "bind_answers", url="http://127.0.0.1:1")
+def test_bind_is_away(ask):
+    found, _, said = ask(bind, "bind_answers", url="http://127.0.0.1:1")
     assert set(found.values()) == {"U"} and "http://127.0.0.1:1/json/v1/server does not answer" in said
 
 
-def test_requests_are_counted_once(load, ask, tmp_path):
-    log, plugin = tmp_path / "classes.log", load("nginx_")
+def test_requests_are_counted_once(ask, tmp_path):
+    log = tmp_path / "classes.log"
     environment = {"log": str(log), "MUNIN_PLUGSTATE": str(tmp_path)}
 
     def count(graph):
-        found, _, _ = ask(plugin, graph, **environment)
+        found, _, _ = ask(nginx, graph, **environment)
         return {name: int(value) for name, value in found.items() if value != "0"}
 
     log.write_text("bosh 200\nupload 404\nupload 200\nbo")
@@ -404,18 +410,18 @@ def test_requests_are_counted_once(load, ask, tmp_path):
     assert count("nginx_requests") == {"other": 1}
 
 
-def test_a_log_that_is_not_there(load, ask, tmp_path):
-    found, _, said = ask(load("nginx_"), "nginx_requests", log=str(tmp_path / "none"), MUNIN_PLUGSTATE=str(tmp_path))
+def test_a_log_that_is_not_there(ask, tmp_path):
+    found, _, said = ask(nginx, "nginx_requests", log=str(tmp_path / "none"), MUNIN_PLUGSTATE=str(tmp_path))
     assert set(found.values()) == {"U"} and "FileNotFoundError" in said
 
 
-def test_ports_that_serve_nothing(load, ask):
-    found, described, said = ask(load("tls_"), "tls_life", ports="1 2:jabber:client", warning="20")
+def test_ports_that_serve_nothing(ask):
+    found, described, said = ask(tls, "tls_life", ports="1 2:jabber:client", warning="20")
     assert found == {"port1": "U", "port2": "U"} and "port 1: " in said
     assert "port2.warning 20:" in described and "port2.critical 8:" in described
 
 
-def test_a_port_and_the_life_of_its_certificate(load, ask, tmp_path):
+def test_a_port_and_the_life_of_its_certificate(ask, tmp_path):
     key = x509.new_key("ecdsa-p256")
     (tmp_path / "pem").write_text(key + x509.self_signed(key, ["example.org"], "example.org", 10))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -429,13 +435,13 @@ def test_a_port_and_the_life_of_its_certificate(load, ask, tmp_path):
         thread = threading.Thread(target=serve)
         thread.start()
         port = server.getsockname()[1]
-        found, _described, said = ask(load("tls_"), "tls_life", ports=str(port), name="example.org")
+        found, _described, said = ask(tls, "tls_life", ports=str(port), name="example.org")
         thread.join()
     print(found, said)
     assert 99.9 < float(found[f"port{port}"]) <= 100
 
 
-def test_signatures(load, ask, tmp_path, monkeypatch):
+def test_signatures(ask, tmp_path, monkeypatch):
     for name, text in (state("example.org", 1, True, 0), state("example.net", 2, True, 0)):
         (tmp_path / name).write_text(text)
     asked = []
@@ -447,13 +453,12 @@ def test_signatures(load, ask, tmp_path, monkeypatch):
         return dns.Answer("NOERROR", [(60, "x")], int(time.time()) + 5 * 86400)
 
     monkeypatch.setattr(dns, "ask", answer)
-    found, _described, said = ask(load("bind_"), "bind_signatures", keys=str(tmp_path))
+    found, _described, said = ask(bind, "bind_signatures", keys=str(tmp_path))
     assert found == {"example_org": "5", "example_net": "U"} and "example.net: no answer" in said
     assert asked[0] == ("127.0.0.1", "example.net", "SOA", True, False)
 
 
-def test_updates(load, ask, tmp_path, monkeypatch):
-    plugin = load("updates_")
+def test_updates(ask, tmp_path, monkeypatch):
     apt = tmp_path / "apt-get"
     apt.write_text(
         f"#!/bin/sh\necho run >> {tmp_path}/runs\n"
@@ -464,30 +469,30 @@ def test_updates(load, ask, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     watched = tmp_path / "lists"
     watched.mkdir()
-    monkeypatch.setattr(plugin, "WATCHED", (str(watched),))
+    monkeypatch.setattr(updates, "WATCHED", (str(watched),))
     for _ in range(2):
-        assert ask(plugin, "updates_pending", MUNIN_PLUGSTATE=str(tmp_path))[0] == {"security": "1", "other": "1"}
+        assert ask(updates, "updates_pending", MUNIN_PLUGSTATE=str(tmp_path))[0] == {"security": "1", "other": "1"}
     assert (tmp_path / "runs").read_text() == "run\n"
     (watched / "new").write_text("")
-    ask(plugin, "updates_pending", MUNIN_PLUGSTATE=str(tmp_path))
+    ask(updates, "updates_pending", MUNIN_PLUGSTATE=str(tmp_path))
     assert (tmp_path / "runs").read_text() == "run\nrun\n"
     stamp = tmp_path / "stamp"
     stamp.write_text("")
     os.utime(stamp, (0, time.time() - 3 * 86400))
-    monkeypatch.setattr(plugin, "STAMPS", {"lists": (str(tmp_path / "none"), str(stamp)), "upgrade": ()})
-    monkeypatch.setattr(plugin, "REBOOT", str(tmp_path / "none"))
-    assert ask(plugin, "updates_age")[0] == {"lists": "3", "upgrade": "U", "reboot": "0"}
+    monkeypatch.setattr(updates, "STAMPS", {"lists": (str(tmp_path / "none"), str(stamp)), "upgrade": ()})
+    monkeypatch.setattr(updates, "REBOOT", str(tmp_path / "none"))
+    assert ask(updates, "updates_age")[0] == {"lists": "3", "upgrade": "U", "reboot": "0"}
 
 
-def test_the_window_for_updates(load, ask, tmp_path, monkeypatch):
-    plugin, state, now = load("updates_"), tmp_path / "state.json", time.time()
-    monkeypatch.setattr(plugin, "STATE", str(state))
+def test_the_window_for_updates(ask, tmp_path, monkeypatch):
+    state, now = tmp_path / "state.json", time.time()
+    monkeypatch.setattr(updates, "STATE", str(state))
 
     def shown(opens, closes, checked=0):
         state.write_text(
             json.dumps({"checked": now - checked, "window": {"opens": now + opens, "closes": now + closes}})
         )
-        return ask(plugin, "updates_window")
+        return ask(updates, "updates_window")
 
     assert shown(5400, 9000)[0] == {"until": "1.5", "open": "0"}
     # The program may be at work for longer than a while, and what is noted stays right.
@@ -495,19 +500,19 @@ def test_the_window_for_updates(load, ask, tmp_path, monkeypatch):
     found, _, said = shown(-9000, -60, checked=7200)
     assert found == {"until": "U", "open": "U"} and "was written 2.0 hours ago; see xmpp-updates.service" in said
     state.write_text(json.dumps({"checked": now}))
-    assert ask(plugin, "updates_window")[0] == {"until": "U", "open": "U"}
+    assert ask(updates, "updates_window")[0] == {"until": "U", "open": "U"}
     state.unlink()
-    assert ask(plugin, "updates_window")[0] == {"until": "U", "open": "U"}
+    assert ask(updates, "updates_window")[0] == {"until": "U", "open": "U"}
 
 
-def test_backups(load, ask, tmp_path):
+def test_backups(ask, tmp_path):
     state, now = tmp_path / "state.json", time.time()
     noted = {
         "sftp:u@h:/b": {"last_success": now - 86400, "last_check": now - 2 * 86400, "size": 5000},
         "rest:https://user:x@h/": {"last_error": "away"},
     }
     state.write_text(json.dumps({"repositories": noted, "size": 5000}))
-    found, described, _ = ask(load("backup_"), "backup_age", state=str(state))
+    found, described, _ = ask(backup, "backup_age", state=str(state))
     assert found == {
         "repository0_backup": "U",
         "repository0_check": "U",
@@ -515,15 +520,15 @@ def test_backups(load, ask, tmp_path):
         "repository1_check": "2",
     }
     assert "repository0_backup.critical 3" in described and "user:x" not in described
-    assert ask(load("backup_"), "backup_size", state=str(state))[0] == {"repository0": "U", "repository1": "5000"}
+    assert ask(backup, "backup_size", state=str(state))[0] == {"repository0": "U", "repository1": "5000"}
 
 
-def test_the_self_test(load, ask, tmp_path):
+def test_the_self_test(ask, tmp_path):
     state = tmp_path / "status.json"
 
     def failing(age):
         state.write_text(json.dumps({"time": time.time() - age, "ok": False, "failing": ["a", "b"], "warning": []}))
-        return ask(load("status_"), "status_failing", state=str(state))
+        return ask(status, "status_failing", state=str(state))
 
     found, described, _ = failing(10)
     assert found == {"failing": "2", "warning": "0"} and "failing.critical 0:0" in described
@@ -531,15 +536,15 @@ def test_the_self_test(load, ask, tmp_path):
     assert set(found.values()) == {"U"} and "is too old" in said
 
 
-def test_promises_over_time(load, ask, tmp_path):
+def test_promises_over_time(ask, tmp_path):
     state, counts = tmp_path / "status.json", {"kept": 40, "broken": 1, "unknown": 0, "weakened": 2}
     state.write_text(json.dumps({"time": time.time(), "promises": counts}))
-    found, described, _ = ask(load("status_"), "status_promises", state=str(state))
+    found, described, _ = ask(status, "status_promises", state=str(state))
     assert found == {name: str(number) for name, number in counts.items()}
     assert "graph_order broken unknown weakened kept" in described and "critical" not in described
     # A host whose self-test is older than this graph.
     state.write_text(json.dumps({"time": time.time()}))
-    assert set(ask(load("status_"), "status_promises", state=str(state))[0].values()) == {"U"}
+    assert set(ask(status, "status_promises", state=str(state))[0].values()) == {"U"}
 
 
 def test_one_process_speaks_for_a_family(load, tmp_path, capsys):
@@ -560,65 +565,38 @@ def test_one_process_speaks_for_a_family(load, tmp_path, capsys):
     assert plugin.main("prosody", [], {"counters": str(path), "graphs": "c2s x"}, 0) == 1
 
 
-def test_a_graph_that_fails_takes_no_other_along(load, tmp_path, capsys, monkeypatch):
-    from host_graphs import run
-
-    plugin = load("bind_")
-    monkeypatch.setattr(plugin, "statistics", lambda _environment: {"qtypes": {"A": 5}})
+def test_a_graph_that_fails_takes_no_other_along(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(bind, "statistics", lambda _environment: {"qtypes": {"A": 5}})
     broken = tmp_path / "Kexample.org.+013+1.state"
     broken.write_bytes(b"\xff")
     environment = {"keys": str(tmp_path), "graphs": "keys queries signatures"}
     for command in ("config", "fetch"):
-        assert run(plugin.GRAPHS, ["bind", command], environment) == 0
+        assert munin.answer(bind.FAMILY, "bind", command, environment) == 0
         said = capsys.readouterr()
         assert [line for line in said.out.splitlines() if "multigraph" in line] == ["multigraph bind_queries"]
         assert "UnicodeDecodeError" in said.err
 
 
-@pytest.mark.parametrize(
-    "family", ["prosody_", "bind_", "tls_", "updates_", "nginx_", "status_", "backup_", "firewall_"]
-)
-def test_to_describe_a_graph_little_is_read(family):
-    """A slow machine takes half a second for a module such as ssl, and there are many graphs."""
-    program = PLUGIN.parent / family
-    code = (
-        f"import sys; sys.dont_write_bytecode = True; sys.path.insert(0, {str(PLUGIN.parent.parent)!r})\n"
-        f"import runpy; before = set(sys.modules); runpy.run_path({str(program)!r}, run_name='plugin')\n"
-        "print(*sorted(set(sys.modules) - before))"
-    )
-    done = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True)
-    found = set(done.stdout.split())
-    print(family, len(found), "modules")
-    assert not found & {"ssl", "socket", "urllib.request", "http.client", "asyncio", "email", "logging"}
-    assert program.read_text().startswith("#!/usr/bin/python3 -IS\n")
-    assert "subprocess" not in found or family == "firewall_"
-
-
-def test_what_is_not_there_has_no_levels(load, ask, capsys, tmp_path):
+def test_what_is_not_there_has_no_levels(ask, capsys, tmp_path):
     """A host without backups or a self-test would be told daily of what it does not have."""
-    from host_graphs import run
-
     nothing = {"state": str(tmp_path / "none")}
-    _, described, _ = ask(load("status_"), "status_failing", **nothing)
+    _, described, _ = ask(status, "status_failing", **nothing)
     assert "critical" not in described
-    assert run(load("backup_").GRAPHS, ["backup_age"], nothing) == 0
+    assert munin.answer(backup.FAMILY, "backup_age", "fetch", nothing) == 0
     assert capsys.readouterr().out.strip() == ""
 
 
-def test_the_firewall(load, ask, tmp_path, monkeypatch):
-    plugin = load("firewall_")
+def test_the_firewall(ask, tmp_path, monkeypatch):
     nft = tmp_path / "nft"
     counters = [{"counter": {"name": name, "packets": 7}} for name in ("drop_web", "drop_rest", "accept_web")]
     nft.write_text(f"#!/bin/sh\ncat <<'X'\n{json.dumps({'nftables': [{'metainfo': {}}, *counters]})}\nX\n")
     nft.chmod(0o755)
-    monkeypatch.setattr(plugin, "NFT", str(nft))
-    assert ask(plugin, "firewall_dropped")[0] == {"web": "7", "rest": "7"}
-    assert ask(plugin, "firewall_accepted")[0] == {"web": "7"}
-    monkeypatch.setattr(plugin, "NFT", str(tmp_path / "none"))
-    plugin.asked.cache_clear()
-    from host_graphs import run
-
-    assert run(plugin.GRAPHS, ["firewall_dropped", "config"], {}) == 1
+    monkeypatch.setattr(firewall, "NFT", str(nft))
+    assert ask(firewall, "firewall_dropped")[0] == {"web": "7", "rest": "7"}
+    assert ask(firewall, "firewall_accepted")[0] == {"web": "7"}
+    monkeypatch.setattr(firewall, "NFT", str(tmp_path / "none"))
+    firewall.asked.cache_clear()
+    assert munin.answer(firewall.FAMILY, "firewall_dropped", "config", {}) == 1
 
 
 def test_pictures():

@@ -287,8 +287,8 @@ def installed(tmp_path_factory):
     return install(tmp_path_factory.mktemp("host"))
 
 
-def start(top, name, words, environment):
-    """Run a plugin by a link, with what its first line gives Python."""
+def start(top, name, words, environment, *options):
+    """Run a plugin by a link, with what its first line gives Python, and further options."""
     family = f"{name.partition('_')[0]}_"
     program, link = top / OURS.lstrip("/") / family, top / "etc/munin/plugins" / name
     link.parent.mkdir(parents=True, exist_ok=True)
@@ -297,7 +297,7 @@ def start(top, name, words, environment):
     first, *flags = program.read_text().splitlines()[0].split()
     assert first == "#!/usr/bin/python3"
     return subprocess.run(
-        [sys.executable, *flags, link, *words],
+        [sys.executable, *flags, *options, link, *words],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -307,15 +307,20 @@ def start(top, name, words, environment):
     )
 
 
+def furnish(top, scene):
+    """Give the host the files of a scene, and return the environment of munin-node's plugins."""
+    for path in ("var", "run", "usr/bin", "usr/sbin", "etc"):
+        shutil.rmtree(top / path, ignore_errors=True)
+    for path, content in SCENES[scene]().items():
+        put(top / path.lstrip("/"), content)
+    (top / "var/lib/plugin-state").mkdir(parents=True, exist_ok=True)
+    return {"PATH": f"{top}/usr/bin:/usr/bin:/bin", "MUNIN_PLUGSTATE": f"{top}/var/lib/plugin-state"}
+
+
 @pytest.mark.parametrize("family", GRAPHS)
 @pytest.mark.parametrize("scene", SCENES)
 def test_plugins_say_what_they_always_said(installed, url, port, scene, family):
-    for path in ("var", "run", "usr/bin", "usr/sbin", "etc"):
-        shutil.rmtree(installed / path, ignore_errors=True)
-    for path, content in SCENES[scene]().items():
-        put(installed / path.lstrip("/"), content)
-    (installed / "var/lib/plugin-state").mkdir(parents=True, exist_ok=True)
-    basis = {"PATH": f"{installed}/usr/bin:/usr/bin:/bin", "MUNIN_PLUGSTATE": f"{installed}/var/lib/plugin-state"}
+    basis = furnish(installed, scene)
     if family == "bind_":
         basis["url"] = url[scene]
     if family == "tls_":
@@ -340,3 +345,16 @@ def test_plugins_say_what_they_always_said(installed, url, port, scene, family):
         return
     wanted = {**usual, **known[scene][family]}
     assert said == {key: wanted[key] for key in said} and set(known[scene][family]) <= set(said)
+
+
+@pytest.mark.parametrize("family", GRAPHS)
+def test_to_describe_a_graph_little_is_read(installed, family):
+    """A slow machine takes half a second for a module such as ssl, and there are many graphs."""
+    done = start(installed, family.rstrip("_"), ["config"], furnish(installed, "whole"), "-X", "importtime")
+    assert done.returncode == 0 and "graph_title " in done.stdout
+    found = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    print(family, len(found), "modules:", *sorted(found))
+    heavy = {"ssl", "socket", "urllib.request", "http.client", "asyncio", "email", "logging", "dataclasses", "tempfile"}
+    assert not found & heavy
+    # One asks nftables for its fields.
+    assert not found & {"subprocess", "typing"} or family == "firewall_"
