@@ -1,7 +1,7 @@
 # Copyright (c) magicbroccoli contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way of the numbers of Prosody: its module host_counters writes them, the plugin of munin reads them."""
+"""Munin's plugins, and the way of the numbers of Prosody: its module host_counters writes them, a plugin reads them."""
 
 import contextlib
 import importlib
@@ -23,16 +23,15 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.graphs imp
     main,
     munin,
     nginx,
+    prosody,
     status,
     tls,
     updates,
 )
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.munin import GRAPHS as GRAPHS_OF
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.munin import munin_links
-from programs import load_program
 
 ROLES = Path(__file__).parents[3] / "roles"
-PLUGIN = ROLES / "munin/templates/usr/local/lib/munin/plugins/prosody_"
 MODULE = ROLES / "prosody/templates/usr/local/lib/prosody/modules/mod_host_counters.lua"
 
 GRAPHS = {
@@ -103,30 +102,30 @@ if arg[3] then module.unload() assert(not watch) end
 """
 
 
-@pytest.fixture
-def plugin(load):
-    return load("prosody_")
-
-
-def prosody(path, *more):
+def run_module(path, *more):
     return subprocess.run(
         ["lua5.4", "-", str(MODULE), str(path), *more], input=PROSODY, capture_output=True, text=True, check=False
     )
+
+
+def answer(graph, command, environment):
+    """How the plugin answers by its link, and ends."""
+    return munin.answer(prosody.FAMILY, f"/etc/munin/plugins/{graph}", command, environment)
 
 
 def values(text):
     return {name.removesuffix(".value"): value for name, value in (line.split(" ") for line in text.splitlines())}
 
 
-def test_the_numbers_arrive(plugin, tmp_path, capsys):
+def test_the_numbers_arrive(tmp_path, capsys):
     path = tmp_path / "host_counters"
-    done = prosody(path)
+    done = run_module(path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "again in\t10\numask\t022 027\n"
     assert [item.name for item in tmp_path.iterdir()] == ["host_counters"]
     found = {}
     for graph in GRAPHS:
-        assert plugin.main(f"/etc/munin/plugins/prosody_{graph}", [], {"counters": str(path)}, time.time()) == 0
+        assert answer(f"prosody_{graph}", "fetch", {"counters": str(path)}) == 0
         found |= values(capsys.readouterr().out)
     days, memory = float(found.pop("uptime")), int(found.pop("memory"))
     assert 500000 < memory < 50000000
@@ -151,24 +150,25 @@ def test_the_numbers_arrive(plugin, tmp_path, capsys):
 
 
 def test_the_module_says_when_it_cannot_write_and_takes_its_file_along(tmp_path):
-    done = prosody(tmp_path / "missing" / "host_counters")
+    done = run_module(tmp_path / "missing" / "host_counters")
     assert done.returncode == 0
     assert "error\tCannot write the counters: " in done.stdout and "No such file" in done.stdout
-    assert prosody(tmp_path / "host_counters", "unload").returncode == 0
+    assert run_module(tmp_path / "host_counters", "unload").returncode == 0
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-def test_every_value_is_described(plugin, tmp_path, capsys, graph):
+def test_every_value_is_described(tmp_path, capsys, monkeypatch, graph):
     path = tmp_path / "host_counters"
     path.write_text(COUNTERS)
+    monkeypatch.setattr(prosody.time, "time", lambda: 87420)
     program, environment = f"prosody_{graph}", {"counters": str(path)}
-    assert plugin.main(program, ["config"], environment, 0) == 0
+    assert answer(program, "config", environment) == 0
     config = capsys.readouterr().out.splitlines()
     for wanted in ("graph_title ", "graph_vlabel ", "graph_info ", "graph_category chat"):
         assert any(line.startswith(wanted) for line in config), wanted
     labelled = [line.partition(".label ")[0] for line in config if ".label " in line]
-    assert plugin.main(program, [], environment, 87420) == 0
+    assert answer(program, "fetch", environment) == 0
     assert list(values(capsys.readouterr().out)) == labelled == GRAPHS[graph]
     for name in labelled:
         assert f"{name}.min 0" in config
@@ -188,39 +188,35 @@ def test_every_value_is_described(plugin, tmp_path, capsys, graph):
         (0, "U"),
     ],
 )
-def test_old_numbers_are_not_believed(plugin, tmp_path, capsys, now, uptime):
+def test_old_numbers_are_not_believed(tmp_path, capsys, monkeypatch, now, uptime):
     path = tmp_path / "host_counters"
     path.write_text(COUNTERS)
-    assert plugin.main("prosody_uptime", [], {"counters": str(path)}, now) == 0
+    monkeypatch.setattr(prosody.time, "time", lambda: now)
+    assert answer("prosody_uptime", "fetch", {"counters": str(path)}) == 0
     assert capsys.readouterr().out == f"uptime.value {uptime}\n"
 
 
 @pytest.mark.parametrize("text", ["", "time\n", "time x\n", "c2s_tls 1\n", "time 5 6\n", "\x00"])
-def test_a_broken_file_is_an_error(plugin, tmp_path, capsys, text):
+def test_a_broken_file_is_an_error(tmp_path, capsys, text):
     path = tmp_path / "host_counters"
     path.write_text(text)
-    assert plugin.main("prosody_c2s", [], {"counters": str(path)}, 5) == 1
+    assert answer("prosody_c2s", "fetch", {"counters": str(path)}) == 1
     said = capsys.readouterr()
     assert said.out == "" and said.err.startswith(f"{path}: ")
 
 
-def test_without_prosody(plugin, tmp_path, capsys):
+def test_without_prosody(tmp_path, capsys):
     environment = {"counters": str(tmp_path / "none")}
-    assert plugin.main("prosody_s2s", [], environment, 0) == 0
+    assert answer("prosody_s2s", "fetch", environment) == 0
     assert capsys.readouterr().out == "s2s_in.value U\ns2s_out.value U\ns2s_connecting.value U\n"
-    assert plugin.main("prosody_", ["autoconf"], environment, 0) == 0
+    assert answer("prosody_", "autoconf", environment) == 0
     assert capsys.readouterr().out == f"no ({tmp_path}/none is not there; load host_counters in Prosody)\n"
-    assert plugin.main("prosody_", ["suggest"], environment, 0) == 0
+    assert answer("prosody_", "suggest", environment) == 0
     assert sorted(capsys.readouterr().out.split()) == sorted([*GRAPHS, "disk"])
-    assert plugin.main("prosody_x", [], environment, 0) == 1
+    assert answer("prosody_x", "fetch", environment) == 1
     assert capsys.readouterr().err == (
-        "prosody_x: 'x' is no graph; link this plugin as prosody_ with one of c2s, s2s, stanzas, accounts, memory, disk, uptime\n"
+        "/etc/munin/plugins/prosody_x: 'x' is no graph; link this plugin as prosody_ with one of c2s, s2s, stanzas, accounts, memory, disk, uptime\n"
     )
-
-
-def test_munin_reads_the_markers():
-    head = PLUGIN.read_text().splitlines()
-    assert "#%# family=auto contrib" in head and "#%# capabilities=autoconf suggest" in head
 
 
 def test_links():
@@ -276,17 +272,6 @@ def test_bad_links(arguments, said):
 
 
 @pytest.fixture
-def load(monkeypatch):
-    """One of our plugins, which find what they have in common beside them."""
-    monkeypatch.syspath_prepend(str(PLUGIN.parent.parent))
-
-    def run(name):
-        return load_program(PLUGIN.parent / name)
-
-    return run
-
-
-@pytest.fixture
 def ask(capsys):
     """Asks a plugin for its configuration and its values."""
 
@@ -306,13 +291,13 @@ def ask(capsys):
 
 def test_every_graph_of_ours_is_one_of_its_plugin():
     modules = {path.stem for path in Path(main.__file__).parent.glob("*.py")} - {"__init__", "main", "munin"}
-    assert sorted([*main.FAMILIES, "prosody"]) == sorted({*modules, "prosody"})
-    assert {name: set(graphs) for name, graphs in GRAPHS_OF.items() if name != "prosody_"} == {
+    assert list(main.FAMILIES) == sorted(modules)
+    assert {name: set(graphs) for name, graphs in GRAPHS_OF.items()} == {
         f"{name}_": set(importlib.import_module(f".{name}", main.__package__).FAMILY.graphs) for name in main.FAMILIES
     }
 
 
-def test_what_prosody_keeps_on_the_disk(plugin, tmp_path, capsys):
+def test_what_prosody_keeps_on_the_disk(tmp_path, capsys):
     for name, size in (
         ("prosody.sqlite", 1000),
         ("prosody.sqlite-wal", 20),
@@ -322,7 +307,7 @@ def test_what_prosody_keeps_on_the_disk(plugin, tmp_path, capsys):
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x" * size)
-    assert plugin.main("prosody_disk", [], {"data": str(tmp_path)}, 0) == 0
+    assert answer("prosody_disk", "fetch", {"data": str(tmp_path)}) == 0
     assert values(capsys.readouterr().out) == {"database": "1020", "uploads": "304"}
 
 
@@ -547,22 +532,23 @@ def test_promises_over_time(ask, tmp_path):
     assert set(ask(status, "status_promises", state=str(state))[0].values()) == {"U"}
 
 
-def test_one_process_speaks_for_a_family(load, tmp_path, capsys):
+def test_one_process_speaks_for_a_family(tmp_path, capsys, monkeypatch):
     """munin-node asks every plugin for its configuration when it starts, and is not ready before."""
     path = tmp_path / "host_counters"
     path.write_text(COUNTERS)
-    plugin, environment = load("prosody_"), {"counters": str(path), "graphs": "c2s uptime"}
-    assert plugin.main("/etc/munin/plugins/prosody", ["config"], environment, 0) == 0
+    monkeypatch.setattr(prosody.time, "time", lambda: 87400)
+    environment = {"counters": str(path), "graphs": "c2s uptime"}
+    assert answer("prosody", "config", environment) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("multigraph")] == [
         "multigraph prosody_c2s",
         "multigraph prosody_uptime",
     ]
     assert lines[0] == "multigraph prosody_c2s" and "uptime.label uptime" in lines
-    assert plugin.main("/etc/munin/plugins/prosody", [], environment, 87400) == 0
+    assert answer("prosody", "fetch", environment) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[lines.index("multigraph prosody_uptime") :] == ["multigraph prosody_uptime", "uptime.value 1.0"]
-    assert plugin.main("prosody", [], {"counters": str(path), "graphs": "c2s x"}, 0) == 1
+    assert answer("prosody", "fetch", {"counters": str(path), "graphs": "c2s x"}) == 1
 
 
 def test_a_graph_that_fails_takes_no_other_along(tmp_path, capsys, monkeypatch):

@@ -30,7 +30,6 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.munin import GR
 TOP = Path(__file__).resolve().parents[3]
 GOLDEN = TOP / "tests" / "unit" / "data" / "munin.json"
 SOURCES = TOP / "plugins" / "module_utils" / "host"
-ROLE = TOP / "roles" / "munin"
 DEBIAN = "/usr/lib/python3/dist-packages"
 DAY = 86400
 
@@ -259,16 +258,10 @@ def put(path, content):
 
 def install(top):
     """The plugins with all that they import, as the role installs them, below a folder in place of the root."""
-    programs = yaml.safe_load((ROLE / "vars" / "main.yml").read_text()).get("__munin_programs", {})
+    programs = yaml.safe_load((TOP / "roles" / "munin" / "vars" / "main.yml").read_text())["__munin_programs"]
+    assert programs == {f"{OURS}{family}": "graphs" for family in GRAPHS}
     sources = {str(path.relative_to(SOURCES)): path.read_text() for path in SOURCES.rglob("*.py")}
-    entries = package({**sources, "dns.py": DNS}) | stubs(sources, programs)
-    tree = ROLE / "templates"
-    entries |= {
-        f"/{path.relative_to(tree)}": {"content": path.read_text()}
-        for path in (tree / "usr/local/lib").rglob("*")
-        if path.is_file()
-    }
-    for path, entry in entries.items():
+    for path, entry in (package({**sources, "dns.py": DNS}) | stubs(sources, programs)).items():
         if "content" not in entry:
             continue
         text = entry["content"]
@@ -345,6 +338,22 @@ def test_plugins_say_what_they_always_said(installed, url, port, scene, family):
         return
     wanted = {**usual, **known[scene][family]}
     assert said == {key: wanted[key] for key in said} and set(known[scene][family]) <= set(said)
+
+
+def test_the_operator_s_own_link(installed):
+    """munin_plugins_extra gives any name to a plugin; what is after its first underscore is the graph."""
+    environment, link = furnish(installed, "whole"), installed / "etc/munin/plugins/own_age"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(f"{installed}{OURS}backup_")
+    done = subprocess.run([sys.executable, "-IS", link], capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, "") and "repository1_backup.value 1\n" in done.stdout
+
+
+def test_a_plugin_of_another_name(installed):
+    copy = shutil.copy(f"{installed}{OURS}backup_", installed / "other_")
+    done = subprocess.run([sys.executable, "-IS", copy, "config"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"{copy}: 'other' is no family of graphs; link one of backup_, bind_, ")
 
 
 @pytest.mark.parametrize("family", GRAPHS)

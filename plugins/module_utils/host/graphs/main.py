@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FAMILIES = ("backup", "bind", "firewall", "nginx", "status", "tls", "updates")
+FAMILIES = ("backup", "bind", "firewall", "nginx", "prosody", "status", "tls", "updates")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

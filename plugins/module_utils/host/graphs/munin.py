@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     Values = Mapping[str, float | str | None]
 
 PLUGSTATE = "/var/lib/munin-node/plugin-state"
+# Of rrdgraph(1): what most graphs have, a scale in thousands that begins at 0.
+ARGS = "--base 1000 --lower-limit 0"
 
 
 class Unknown(Exception):
@@ -53,7 +55,7 @@ class Graph:
         category: str,
         fields: Callable[[Environment], Iterable[Field]],
         values: Callable[[Environment], Values],
-        args: str = "--base 1000 --lower-limit 0",
+        args: str = ARGS,
         scale: bool = False,
     ) -> None:
         self.attributes = {
