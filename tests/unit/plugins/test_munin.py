@@ -469,6 +469,27 @@ def test_updates(ask, tmp_path, monkeypatch):
     assert ask(updates, "updates_age")[0] == {"lists": "3", "upgrade": "U", "reboot": "0"}
 
 
+def test_a_failing_apt_takes_no_other_graph_along(tmp_path, capsys, monkeypatch):
+    apt = tmp_path / "apt-get"
+    apt.write_text("#!/bin/sh\necho E: broken packages >&2\nexit 100\n")
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(updates, "WATCHED", (str(tmp_path),))
+    environment = {"MUNIN_PLUGSTATE": str(tmp_path), "graphs": "pending age"}
+    assert munin.answer(updates.FAMILY, "updates", "fetch", environment) == 0
+    said = capsys.readouterr()
+    assert "security.value U\n" in said.out and "multigraph updates_age\n" in said.out
+    assert said.err == "updates: apt-get: E: broken packages\n" and not list(tmp_path.glob("*.json"))
+
+
+def test_psql_that_cannot_be_asked(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert answer("prosody_disk", "fetch", {"data": str(tmp_path), "database": "prosody"}) == 0
+    said = capsys.readouterr()
+    assert values(said.out) == {"database": "U", "uploads": "U"}
+    assert said.err == "/etc/munin/plugins/prosody_disk: psql: No such file or directory\n"
+
+
 def test_the_window_for_updates(ask, tmp_path, monkeypatch):
     state, now = tmp_path / "state.json", time.time()
     monkeypatch.setattr(updates, "STATE", str(state))
