@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import json
 
-from .munin import Family, Field, Graph, Unknown
+from .munin import Family, Field, Graph, output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,12 +23,7 @@ NFT = "/usr/sbin/nft"
 @functools.cache
 def asked() -> Mapping[str, int]:
     """Return the packets of each counter: nftables is asked once for all graphs. Raises Unknown."""
-    from .. import commands
-
-    try:
-        said = commands.run([NFT, "-j", "list", "counters", "table", "inet", "filter"], seconds=30)
-    except commands.CommandError as error:
-        raise Unknown(str(error)) from error
+    said = output(NFT, "-j", "list", "counters", "table", "inet", "filter", seconds=30)
     counters = [item["counter"] for item in json.loads(said)["nftables"] if "counter" in item]
     return {counter["name"]: counter["packets"] for counter in counters}
 

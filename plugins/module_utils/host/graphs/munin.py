@@ -146,6 +146,16 @@ def answer(family: Family, program: str, command: str, environment: Environment)
     return status
 
 
+def output(*command: str, seconds: float = 60) -> str:
+    """Return what a program prints. Raises Unknown where it fails or takes longer."""
+    from .. import commands
+
+    try:
+        return commands.run(command, seconds=seconds)
+    except commands.CommandError as error:
+        raise Unknown(str(error)) from error
+
+
 def read(path: str) -> Any:
     """Return what a JSON file holds. Raises OSError and ValueError."""
     import json

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from .munin import Family, Field, Graph, Unknown, keep, kept, read
+from .munin import Family, Field, Graph, Unknown, keep, kept, output, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,12 +37,7 @@ FRESH = 1800
 
 def simulate() -> dict[str, int]:
     """Return how many packages apt would upgrade. Raises Unknown."""
-    from .. import commands
-
-    try:
-        said = commands.run(["apt-get", "--simulate", "--no-download", "-o", "Debug::NoLocking=1", "dist-upgrade"])
-    except commands.CommandError as error:
-        raise Unknown(str(error)) from error
+    said = output("apt-get", "--simulate", "--no-download", "-o", "Debug::NoLocking=1", "dist-upgrade")
     lines = [line for line in said.splitlines() if line.startswith("Inst ")]
     security = sum("-security" in line or "Debian-Security" in line for line in lines)
     return {"security": security, "other": len(lines) - security}
