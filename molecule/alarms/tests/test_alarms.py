@@ -88,7 +88,7 @@ def test_the_mail_server_is_away(hazel, sink, admin, give):
     try:
         give(f"Nobody takes mails {RUN}")
         admin.wait(f"Nobody takes mails {RUN}", mail=False)
-        assert f"Nobody takes mails {RUN}" not in admin.subjects()
+        assert admin.mails == []
     finally:
         sink.out("systemctl start mail-sink")
         sink.out(LISTENS)
@@ -144,7 +144,7 @@ def test_the_mail_queue_takes_nothing(hazel, admin, give):
     try:
         give(f"The queue is shut {RUN}")
         admin.wait(f"The queue is shut {RUN}", mail=False)
-        assert f"The queue is shut {RUN}" not in admin.subjects()
+        assert admin.mails == []
     finally:
         hazel.out(f"chmod u+w {place}")
     admin.wait(f"The queue is shut {RUN}", seconds=90)
@@ -159,7 +159,7 @@ def test_names_are_not_resolved(hazel, admin, give):
     try:
         give(f"No names {RUN}")
         admin.wait(f"No names {RUN}", mail=False)
-        assert f"No names {RUN}" not in admin.subjects()
+        assert admin.mails == []
     finally:
         hazel.out("umount /etc/hosts /etc/resolv.conf")
     give(f"Names again {RUN}")
@@ -181,8 +181,7 @@ def test_a_stranger_gets_neither_mail_nor_password(hazel, sink, admin, give):
         hazel.out(
             "sh -c 'for n in $(seq 50); do journalctl -u nullmailer --since -60s | grep -q untrusted && exit; sleep 0.2; done; exit 1'"
         )
-        assert f"This is private {RUN}" not in admin.subjects()
-        assert "This is private" in hazel.out("sh -c 'cat /var/spool/nullmailer/queue/*'")
+        assert admin.mails == [] and "This is private" in hazel.out("sh -c 'cat /var/spool/nullmailer/queue/*'")
     finally:
         sink.out("sh -c 'cd /etc/ssl/mail && mv kept/* . && rmdir kept && systemctl restart mail-sink'")
     sink.out(LISTENS)

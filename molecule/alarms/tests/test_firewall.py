@@ -262,10 +262,10 @@ def is_forgotten(hazel, port):
     return any(not re.search(f"sport={here} dport={there}|sport={there} dport={here}", table) for here, there in ports)
 
 
-def in_background(host, name, address):
-    host.out(
-        f"systemd-run --quiet --collect --unit {name} sh -c 'exec python3 /usr/local/lib/{name}.py {address} > /run/{name} 2>&1'"
-    )
+def in_background(host, name, *words):
+    """Start one of the programs; `result` waits for its end."""
+    command = shlex.join(["python3", f"/usr/local/lib/{name}.py", *words])
+    host.out(f"systemd-run --quiet --collect --unit {name} sh -c {shlex.quote(f'exec {command} > /run/{name} 2>&1')}")
 
 
 def result(host, name):
@@ -364,14 +364,11 @@ def test_forged_packets_shut_nobody_out(hazel, sink):
 def scanning(sink, port, seconds, threads, during):
     """Have somebody at the address scan a port, for so many seconds; the result is what it has counted."""
     job = {"address": HAZEL, "port": port, "seconds": seconds, "for": during, "threads": threads, "from": OUTSIDE[4]}
-    sink.out(
-        "rm -f /run/scan; systemd-run --quiet --collect --unit scan sh -c"
-        f" {shlex.quote(f'exec python3 /usr/local/lib/scan.py {shlex.quote(json.dumps(job))} > /run/scan')}"
-    )
+    in_background(sink, "scan", json.dumps(job))
 
 
 def scanned(sink) -> dict:
-    return json.loads(sink.out("while systemctl --quiet is-active scan; do sleep 0.1; done; cat /run/scan"))
+    return json.loads(result(sink, "scan"))
 
 
 HONEST = 20
@@ -407,13 +404,12 @@ def test_a_dhcpv6_server_answers_from_any_of_its_addresses(hazel, sink, source):
     def link_local(host):
         return host.out("ip -6 -o address show dev eth0 scope link | awk '{print $4}'").partition("/")[0]
 
-    hazel.out(
-        "rm -f /run/dhcp-*; systemd-run --quiet --collect --unit dhcp sh -c"
-        " 'exec python3 /usr/local/lib/listen.py > /run/dhcp-heard'; until [ -e /run/dhcp-listens ]; do sleep 0.05; done"
-    )
+    hazel.out("rm -f /run/dhcp-listens")
+    in_background(hazel, "listen")
+    hazel.out("until [ -e /run/dhcp-listens ]; do sleep 0.05; done")
     own = f"{link_local(sink)}%eth0" if source == "link-local" else source
     sink.out(f"python3 /usr/local/lib/offer.py {own} {link_local(hazel)}")
-    heard = hazel.out("while systemctl --quiet is-active dhcp; do sleep 0.05; done; cat /run/dhcp-heard")
+    heard = result(hazel, "listen")
     print(f"from {own}: {heard}")
     assert heard.startswith("offer ")
 

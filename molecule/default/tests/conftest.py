@@ -100,6 +100,14 @@ def create(host: Host, name: str, domain: str, options: str = "") -> Account:
     return account
 
 
+def shell(host, program: str, options: str = "") -> str:
+    """Run Lua in the running Prosody, and return its result."""
+    answer = host.out(f"prosodyctl {options} shell", stdin=f"> {program}\n")
+    results = [line.split("Result: ", 1)[1] for line in answer.splitlines() if "Result: " in line]
+    assert results, answer
+    return results[-1].strip()
+
+
 @pytest.fixture(scope="session")
 def accounts(rosewood: Host, internet: Host) -> dict[str, Account]:
     """Carol on the honest server, mallory on the self-signed one, kim at the second domain of the host under test, ida

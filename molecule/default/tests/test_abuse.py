@@ -12,7 +12,7 @@ import time
 
 import pytest
 from clients import CLIENT, Refused
-from conftest import DOMAIN, LOOP, Account, create
+from conftest import DOMAIN, LOOP, Account, create, shell
 from hosts import Journal, until
 from test_extensions_rooms import join, leave, say
 from test_registration import in_band, newcomer
@@ -30,14 +30,6 @@ def text() -> str:
 
 def body(value: str) -> str:
     return f"<body>{value}</body>"
-
-
-def shell(host, program: str, options: str = "") -> str:
-    """Run Lua in the running Prosody, and return its result."""
-    answer = host.out(f"prosodyctl {options} shell", stdin=f"> {program}\n")
-    results = [line.split("Result: ", 1)[1] for line in answer.splitlines() if "Result: " in line]
-    assert results, answer
-    return results[-1].strip()
 
 
 async def errors(client, seconds: float = 0.5) -> int:

@@ -14,7 +14,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from clients import CLIENT, SECONDS, Refused
-from conftest import ADDRESS, DOMAIN, HOSTNAME, LOOP, RELEASE, create
+from conftest import ADDRESS, DOMAIN, HOSTNAME, LOOP, RELEASE, create, shell
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
@@ -167,8 +167,7 @@ async def test_0198_who_is_silent_is_asked_whether_they_are_there(rosewood, acco
     """After 14 minutes; here, after a second."""
     bob, asked = await connect(accounts["bob"], priority=-1), asyncio.Event()
     bob.register_handler(Callback("asked", MatchXPath("{urn:xmpp:sm:3}r"), lambda _: asked.set()))
-    program = " ".join(SILENCE.format(jid=bob.boundjid.full).split())
-    assert "set" in rosewood.out("prosodyctl shell", stdin=f"> {program}\n")
+    assert shell(rosewood, " ".join(SILENCE.format(jid=bob.boundjid.full).split())) == "set"
     # What the client sends is the last that is heard of it; what it asks for with this is not counted.
     await bob.ping()
     await asyncio.sleep(0.5)
@@ -349,8 +348,7 @@ async def test_0288_one_connection_serves_both_directions(rosewood, bob, carol):
         f"if its.from_host == 'honest.test' and its.to_host == '{DOMAIN}' then table.insert(found, its.type) end end "
         "return table.concat(found, ' ')"
     )
-    answer = rosewood.out("prosodyctl shell", stdin=f"> {program}\n")
-    (found,) = [line.split("Result: ")[1] for line in answer.splitlines() if "Result: " in line]
+    found = shell(rosewood, program)
     print(found)
     # What goes out is the connection that came in.
     assert found.split() == ["incoming", "s2sin"]

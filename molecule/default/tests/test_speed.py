@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from conftest import RELEASE
-from test_abuse import shell
+from conftest import RELEASE, shell
 
 
 def test_lua_looks_at_young_objects_first(rosewood):
