@@ -173,7 +173,7 @@ def tls_versions(subject: Subject, _argument: str) -> str:
 def _suites_outside(subject: Subject, right: set[int], lack: str) -> str:
     found = enumerated(subject)
     for number, versions in found.items():
-        taken = [suite for suites in versions.values() for suite in suites]
+        taken = dict.fromkeys(suite for suites in versions.values() for suite in suites)
         if wrong := [hello.suite_name(suite) for suite in taken if suite not in right]:
             raise Broken(f"port {number} accepts, without {lack}: {', '.join(wrong[:4])}")
     suites = {suite for versions in found.values() for taken in versions.values() for suite in taken}
