@@ -18,8 +18,9 @@ import time
 from pathlib import Path
 
 SCENARIOS = Path(__file__).resolve().parents[2] / "molecule"
-# Only by their names, since they take long: a kernel in emulation, and the packages of a whole release.
-APART = {"machine", "upgrade"}
+# Only by their names: a kernel in emulation and the packages of a whole release take long, and a checkout of the newest
+# commit alone has no older version.
+APART = {"machine", "older_version", "upgrade"}
 # Where nothing is recorded yet, as in a fresh checkout: seconds of a whole run on two processors.
 SECONDS = {
     "default": 1594,
