@@ -15,6 +15,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.plugins.action import ActionBase
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import checks, inventory, misspelt, role_checks
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.variables import Variables
 
 COLLECTION = "magicbroccoli.xmpp"
 # The variables of a role by its defaults, and those of playbooks.
@@ -53,6 +54,8 @@ class ActionModule(ActionBase):
             {
                 "model": {"type": "path"},
                 "roles": {"type": "list", "elements": "str", "default": []},
+                "rules": {"type": "dict", "default": {}},
+                "only": {"type": "list", "elements": "str"},
             }
         )
         self._roles: dict[str, dict] = {}
@@ -66,10 +69,8 @@ class ActionModule(ActionBase):
         self._defaults = defaults
         self._variables = {**defaults, **(task_vars or {})}
         self._gathered = "host_state" in (self._variables.get("ansible_facts") or {})
-        # Only what is asked for is templated, and what is right is not templated again where others refer to it. The copy
-        # keeps the caller's own variables as they are.
-        self._known = dict(self._variables)
-        self._engine = self._templar.copy_with_new_env(available_variables=self._known)
+        # What several variables refer to is computed once.
+        self._computed = Variables(self._templar, self._variables)
         self._errors: list[str] = []
         self._bad: set[str] = set()
         self._unknown: list[str] = []
@@ -78,12 +79,15 @@ class ActionModule(ActionBase):
         self._asked: set[str] = set()
 
         model = self._load_model(arguments["model"]) if arguments["model"] else {}
+        self._play_rules = {name: role_checks.rule_of(one) for name, one in arguments["rules"].items()}
+        self._rules.update(self._play_rules)
         self._check_names(model, task_vars or {})
         wanted = [model, *(role["options"] for role in self._roles.values() if role["wanted"])]
         # What the inventory sets comes first, so that what is derived from a wrong variable repeats no error.
         self._options = {name: one for options in wanted for name, one in inventory.without_defaults(options).items()}
-        self._check(self._options, derived=False)
-        for names in (model, self._options):
+        asked = self._asked_for(arguments["only"])
+        self._check(asked, derived=False)
+        for names in ([name for name in model if name in asked], asked):
             self._check_related()
             self._check(names, derived=True)
         self._check_related()
@@ -177,6 +181,14 @@ class ActionModule(ActionBase):
         for message in misspelt.misspelt(given, known, model, allowed if isinstance(allowed, list) else ()):
             self._fail(message.partition(":")[0], message)
 
+    def _asked_for(self, only):
+        """Returns all options, or those of some variables and of what is held against them; no other rule is looked at."""
+        if only is None:
+            return self._options
+        self._rules = {name: rule for name, rule in self._rules.items() if {name, *rule[1]} & set(only)}
+        related = {other for name, (_check, others) in self._rules.items() for other in (name, *others)}
+        return {name: one for name, one in self._options.items() if name in related or name in only}
+
     def _is_default(self, name):
         return name in self._defaults and self._variables[name] == self._defaults[name]
 
@@ -229,12 +241,14 @@ class ActionModule(ActionBase):
             try:
                 check(*(self._values[one] for one in names))
             except ValueError as error:
-                self._fail(name, f"{name}: {error}")
+                # The play's own are about variables of several roles, and say which one to set.
+                for line in str(error).splitlines():
+                    self._fail(name, line if name in self._play_rules else f"{name}: {line}")
 
     def _wrong(self, name, option):
         """Returns what is wrong with a variable, or nothing."""
         try:
-            value = self._engine.template(self._variables[name])
+            value = self._computed.value(name)
         except Exception as error:
             # Filters and lookups raise what they like.
             cause = _cause(error)
@@ -252,5 +266,5 @@ class ActionModule(ActionBase):
                 self._formats[name](value)
             except ValueError as error:
                 return str(error)
-        self._values[name] = self._known[name] = value
+        self._values[name] = value
         return None

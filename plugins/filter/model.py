@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The site model: its domains and names, and what no role sees alone. Each filter is documented beside this file; Ansible names it where it fails."""
+"""The site model: its domains and names. Each filter is documented beside this file; Ansible names it where it fails."""
 
 from __future__ import annotations
 
-from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import dns, names, services
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import names, services
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.formats import times
 
 
@@ -19,6 +19,5 @@ class FilterModule:
             "jid": names.jid,
             "port": services.port,
             "tls_ports": services.tls_ports,
-            "unreachable_names": dns.unreachable_names,
             "update_windows": times.update_windows,
         }

@@ -40,6 +40,20 @@ options:
     type: list
     elements: str
     default: []
+  rules:
+    description:
+      - Rules that hold between variables of several roles, as C(meta/checks.yml) of a role has those of its own. A variable's
+        rule here takes the place of the role's.
+    type: dict
+    default: {}
+    version_added: 0.2.0
+  only:
+    description:
+      - Variables to check, with those that the roles' rules hold against them. By default, all are checked.
+      - This is for a second look with facts, which gets what the first one has returned as RV(unknown).
+    type: list
+    elements: str
+    version_added: 0.2.0
 attributes:
   check_mode:
     support: full

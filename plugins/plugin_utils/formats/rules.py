@@ -98,12 +98,19 @@ def _firewall_script(script, settings):
     mod_firewall.script(script, chains or ())
 
 
+def _names_can_be_reached(domains, zones, certificate_names, services, challenges):
+    """What is served is in the DNS and in the certificate, where roles' variables were set apart from the model."""
+    if wrong := dns.unreachable_names(domains, zones, certificate_names, services, challenges):
+        raise ValueError("\n".join(wrong))
+
+
 RULES = {
     "challenge_can_be_met": _challenge_can_be_met,
     "extra_zones": _extra_zones,
     "firewall_script": _firewall_script,
     "hosts_are_there": _hosts,
     "limits_of_rules": _limits_of_rules,
+    "names_can_be_reached": _names_can_be_reached,
     "names_of_egress_rules": _names_of_rules,
     "names_of_rules": lambda rules, others=(): _names_of_rules(rules, others, ()),
     "not_below": _not_below,

@@ -21,6 +21,7 @@ UNCHECKED = {
     "nginx_websites": "is made by a filter, and written to the controller",
     "website_provider": "is made by a filter, and shown with every character escaped",
 }
+SITE = yaml.safe_load((TOP / "playbooks/site.yml").read_text())[0]["pre_tasks"][0]["magicbroccoli.xmpp.check_inventory"]
 # Numbers in dictionaries that a rule checks, and the rule.
 BY_RULES = {
     "bind_records_extra.ttl": "records",
@@ -79,6 +80,15 @@ def test_checks_are_of_the_role_s_own_variables(role):
         role_checks.rule_of(rule)
 
 
+def test_rules_of_the_site_are_of_roles_variables():
+    """A variable has one rule: the site's would take the place of a role's."""
+    variables = {name for role in ASKED for name in options(role)}
+    roles = {name for asked in ASKED.values() for name in asked.get("rules", {})}
+    print(*SITE["rules"])
+    for name, (_rule, *others) in SITE["rules"].items():
+        assert {name, *others} <= variables and name not in roles
+
+
 def test_every_variable_has_a_format():
     """All but those with choices, of which bool is one; a rule of its own will do."""
     seen, without = 0, []
@@ -115,7 +125,7 @@ def test_every_number_has_a_documented_range():
 
 def test_no_check_is_unused():
     used = {name for asked in ASKED.values() for one in asked["formats"].values() for name in formats_in(one)}
-    rules = {rule[0] for asked in ASKED.values() for rule in asked.get("rules", {}).values()}
+    rules = {rule[0] for asked in (*ASKED.values(), SITE) for rule in asked.get("rules", {}).values()}
     print(f"{len(used)} formats, {len(rules)} rules")
     assert set(role_checks.FORMATS) == used
     assert set(role_checks.RULES) == rules

@@ -322,6 +322,16 @@ def run(tmp_path_factory):
                         {"ansible.builtin.debug": {"msg": "x"}, "register": "updates_window"},
                         {task: {"model": "site.meta.yml", "roles": ROLES}, "register": "result", "ignore_errors": True},
                         *write,
+                        {
+                            task: {"model": "site.meta.yml", "roles": ROLES, "only": ["xmpp_addresses"]},
+                            "register": "result",
+                            "ignore_errors": True,
+                        },
+                        {
+                            "ansible.builtin.debug": {
+                                "msg": "RESULT only_{{ inventory_hostname }} {{ result | to_json }}"
+                            }
+                        },
                     ],
                 },
                 {
@@ -369,7 +379,7 @@ def run(tmp_path_factory):
                 json.loads("{" + line.strip().rstrip(",") + "}")["msg"].removeprefix("RESULT ").partition(" ")
             )
             results[name] = json.loads(data)
-    assert set(results) == set(CASES) | set(USES), done.stdout + done.stderr
+    assert set(results) == {*CASES, *(f"only_{name}" for name in CASES), *USES}, done.stdout + done.stderr
     return results, done.stdout + done.stderr
 
 
@@ -401,6 +411,14 @@ def test_errors(run, name):
 )
 def test_what_could_not_be_judged(run, name, unknown):
     assert run[0][name]["unknown"] == unknown
+
+
+@pytest.mark.parametrize("name", ["good", "address", "private", "window"])
+def test_a_look_at_some_variables(run, name):
+    """They are judged as in a look at all, by the rules that name them, too; others are not looked at."""
+    result = run[0][f"only_{name}"]
+    assert result["errors"] == [error for error in CASES[name][1] if "xmpp_addresses" in error]
+    assert (result["checked"], bool(result["errors"])) == (2, name in ("address", "private"))
 
 
 @pytest.mark.parametrize("name", USES)
