@@ -105,6 +105,11 @@ def test_passwords(password, problem):
     assert lua("print((passwords.problem(given[1], 'juliet', 10)))", password) == problem
 
 
+def test_a_short_password_is_told_that_spaces_do_not_count():
+    said = lua("print(passwords.explain(given[1], 'juliet', 10))", "a password")
+    assert said == "The password is too short: its length without spaces must be at least 10"
+
+
 @pytest.mark.parametrize(
     ("answer", "right"),
     [

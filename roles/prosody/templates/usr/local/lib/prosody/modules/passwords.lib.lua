@@ -9,7 +9,7 @@ local saslprep = require "util.encodings".stringprep.saslprep;
 -- What is wrong, by the keys that the texts of register_page have, too.
 local texts = {
 	password_form = "The password has characters that cannot be used, or too many";
-	password_short = "The password is too short: its length must be at least %d";
+	password_short = "The password is too short: its length without spaces must be at least %d";
 	password_name = "The password must not contain the name of the account";
 };
 
