@@ -24,8 +24,8 @@ def program(router: Host, name: str, **job: object) -> dict:
 
 
 def account(host: Host, name: str, domain: str) -> dict:
-    host.out(f"prosodyctl register {name} {domain} 'a password'")
-    return {"jid": f"{name}@{domain}", "password": "a password"}
+    host.out(f"prosodyctl register {name} {domain} 'a long password'")
+    return {"jid": f"{name}@{domain}", "password": "a long password"}
 
 
 @pytest.fixture(scope="module")
