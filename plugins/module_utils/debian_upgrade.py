@@ -17,6 +17,7 @@ import stat
 import tempfile
 from collections.abc import Collection, Iterable
 
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import debian_postgresql
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.debian_sources import (
     NEW,
     NUMBERS,
@@ -28,14 +29,13 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.debian_sources 
 )
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host import files
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import (
+    CommandError,
     Finished,
     attempt,
     run,
 )
 
 POSTGRESQL = {OLD: "15", NEW: "17"}
-# Of the one cluster that Debian's package makes.
-POSTGRESQL_PORT = "5432"
 
 FOLDER = "/var/lib/xmpp-upgrade"
 STATE = f"{FOLDER}/state.json"
@@ -144,18 +144,6 @@ def missing_room(needed: Iterable[tuple[str, int]]) -> list[str]:
                 f"{names[device]}: {free >> 20} MiB are free, and the upgrade needs {size >> 20} MiB; make room"
             )
     return found
-
-
-def parse_clusters(text: str) -> dict[tuple[str, str], dict[str, str]]:
-    """Turn the output of `pg_lsclusters --no-header` into version and name → port and state."""
-    rows = [line.split() for line in text.splitlines()]
-    return {(row[0], row[1]): {"port": row[2], "status": row[3], "data": row[5]} for row in rows if len(row) >= 6}
-
-
-def clusters() -> dict[tuple[str, str], dict[str, str]]:
-    if not os.path.exists("/usr/bin/pg_lsclusters"):
-        return {}
-    return parse_clusters(run(["pg_lsclusters", "--no-header"]))
 
 
 # --- before anything changes ----------------------------------------------------------------------------------------
@@ -281,7 +269,7 @@ class Upgrade:
         room = [("/var/cache/apt/archives", download), ("/usr", added), ("/var", SPARE)]
         if os.path.ismount("/boot"):
             room.append(("/boot", BOOT))
-        if cluster := clusters().get((POSTGRESQL[OLD], "main")):
+        if cluster := debian_postgresql.clusters().get((POSTGRESQL[OLD], debian_postgresql.NAME)):
             room.append((cluster["data"], size_of(cluster["data"])))
             self.plan.append(
                 f"PostgreSQL: the data of version {POSTGRESQL[OLD]} is copied to version {POSTGRESQL[NEW]}"
@@ -364,25 +352,15 @@ class Upgrade:
         self._apt("full-upgrade")
         self._apt("clean")
 
-    def _step_postgresql(self, _state: dict) -> None:
-        """The data of the old version is dumped into a new cluster, so that its indexes fit the new C library, too."""
-        old, new = (POSTGRESQL[OLD], "main"), (POSTGRESQL[NEW], "main")
-        there = clusters()
-        if old not in there:
-            return
-        # Its last act is to exchange the ports: then all is done.
-        if new in there and int(there[new]["port"]) < int(there[old]["port"]):
-            return
-        if new in there:
-            # Empty, as its package has made it, or half of a copy.
-            run(["pg_dropcluster", "--stop", *new], seconds=300)
-        # Another one if the exchange was cut short.
-        if there[old]["port"] != POSTGRESQL_PORT:
-            run(["pg_conftool", *old, "set", "port", POSTGRESQL_PORT])
-        # Role postgresql starts it, whose unit forbids the network that its configuration still asks for.
-        done = attempt(["pg_upgradecluster", "--no-start", "-v", new[0], *old], seconds=None, cwd="/")
-        if done.status:
-            raise UpgradeError(f"pg_upgradecluster: {tail(done.said)}; {AGAIN}")
+    def _step_postgresql(self, state: dict) -> None:
+        # After a loss of power they run again, with half a configuration, and write to the data that is to move.
+        self._stop(state)
+        try:
+            debian_postgresql.move(POSTGRESQL[OLD], POSTGRESQL[NEW])
+        except debian_postgresql.ClusterError as error:
+            raise UpgradeError(f"pg_upgradecluster: {tail(str(error))}; {AGAIN}") from error
+        except CommandError as error:
+            raise UpgradeError(f"{tail(str(error))}; {AGAIN}") from error
 
     def _apt(self, *words: str) -> Finished:
         return self._checked([*APT, *words])
@@ -412,6 +390,15 @@ def running() -> list[str]:
     """Return the units that are active."""
     text = run(["systemctl", "list-units", "--state=active", "--no-legend", "--plain", "--type=service,timer,socket"])
     return [line.split()[0] for line in text.splitlines() if line.strip()]
+
+
+def progress(state: dict) -> list[str]:
+    """Return how far an upgrade is that has begun, one thing a line."""
+    done = state.get("done", [])
+    found = [f"goes on: of its steps, done: {', '.join(done) or 'nothing'}"]
+    if "packages" in done and "postgresql" not in done:
+        found += filter(None, [debian_postgresql.standing(POSTGRESQL[OLD], POSTGRESQL[NEW])])
+    return found
 
 
 def pins() -> list[str]:

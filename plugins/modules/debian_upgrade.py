@@ -100,8 +100,7 @@ def check(upgrade):
     """Returns what would be done, or fails with all that keeps it from being done."""
     state = debian_upgrade.noted()
     if state:
-        done = ", ".join(state.get("done", [])) or "nothing"
-        return {"needed": True, "begun": True, "plan": [f"goes on: of its steps, done: {done}"]}
+        return {"needed": True, "begun": True, "plan": debian_upgrade.progress(state)}
     if debian_upgrade.release() == NEW:
         return {"needed": False, "begun": False, "plan": ["runs Debian 13 already"]}
     if problems := upgrade.problems():

@@ -1,7 +1,7 @@
 # Copyright (c) magicbroccoli contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Debian 12 becomes Debian 13 in place: refused, told, killed twice in the middle, and done, with all that people had."""
+"""Debian 12 becomes Debian 13 in place: refused, told, cut off at every bad moment, and done, with all that people had."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import time
 
 import pytest
 from conftest import done, end, play, read, started
+from cuts import COPYING, GATE, KILL_INITDB, TABLE, clusters, lose_power, psql, waiting
 from hosts import until
 
 # All but what the running host writes by itself, such as lists of packages.
@@ -60,8 +61,9 @@ def test_check_mode_says_what_would_happen_and_changes_nothing(cedar, people):
 
 
 @pytest.fixture(scope="module")
-def upgraded(cedar, people, tmp_path_factory):
-    """dpkg is killed in the middle, then the operator's machine is lost, and the third run of the same command ends well."""
+def packages(cedar, people, tmp_path_factory):
+    """dpkg is killed in the middle, then the operator's machine is lost, and the packages go on."""
+    psql(cedar, TABLE)
     logs = tmp_path_factory.mktemp("runs")
     first = started(logs / "first")
     until(lambda: first.poll() is not None or unpacked(cedar) > 5, 600)
@@ -81,11 +83,60 @@ def upgraded(cedar, people, tmp_path_factory):
 
     # The packages go on meanwhile, and are waited for.
     assert cedar.run("pgrep -x apt-get").rc == 0
+    return logs
+
+
+@pytest.fixture(scope="module")
+def cut_off(cedar, packages):
+    """The move of PostgreSQL's data is cut off at its worst moments; each run has to mend what the one before it has left."""
+    # initdb is killed: its folder would be taken for a whole cluster.
+    killed = started(packages / "initdb")
+    print("left by initdb:", *cedar.out("timeout 900 bash", stdin=KILL_INITDB).split())
+    assert killed.wait(300) == 2, (packages / "initdb").read_text()[-3000:]
+    assert "run the same command again" in " ".join((packages / "initdb").read_text().split())
+
+    # The configuration of version 17 names the folder of version 15, which goes with it if it is removed as it is.
+    with waiting(cedar, "/usr/bin/install", "*/15/main/postgresql.conf /etc/postgresql/17/main") as reached:
+        lose_power(cedar, packages / "configuration", reached)
+    assert clusters(cedar).count("/var/lib/postgresql/15/main") == 2
+
+    # pg_restore is killed, with half of the data: pg_upgradecluster does not notice, and calls that a success.
+    cedar.out(f"touch {GATE}")
+    copying = f'test -n "$(setpriv --reuid=postgres --regid=postgres --init-groups psql --cluster 17/main -qAt -c "{COPYING}")"'
+    short = started(packages / "restore")
+    until(lambda: short.poll() is not None or cedar.run(copying).rc == 0, 300)
+    assert short.poll() is None, (packages / "restore").read_text()[-3000:]
+    assert psql(cedar, "SELECT count(*) FROM prosodyarchive", 17) == "0"
+    cedar.out("pkill -KILL -x pg_restore")
+    assert short.wait(300) == 2, (packages / "restore").read_text()[-3000:]
+    said = " ".join((packages / "restore").read_text().split())
+    found = re.search(
+        r"pg_upgradecluster: the copy in version 17 is not whole: .*? Version 15 still has all data", said
+    )
+    assert found and "run the same command again" in said, said[-3000:]
+    print(found[0])
+    # This run was told of the one before it.
+    assert "PostgreSQL: version 15 has all data; what version 17 has is removed, and copied anew" in said, said[:3000]
+
+    # Power is lost with half of the data copied. Whatever is written after the boot is part of the data.
+    lose_power(cedar, packages / "data", copying)
+    until(lambda: cedar.run("pg_isready --quiet --port 5432").rc == 0)
+    psql(cedar, "INSERT INTO prosody_gate VALUES ('after the loss of power')")
+    cedar.out(f"rm {GATE}")
+
+    # Power is lost when the copy is whole and neither version has the port.
+    with waiting(cedar, "/usr/bin/pg_conftool", "15 main set port 543[!2]") as reached:
+        lose_power(cedar, packages / "port", reached)
+
+
+@pytest.fixture(scope="module")
+def upgraded(cut_off):
+    """The next run of the same command ends well."""
     begin = time.monotonic()
-    third = play()
-    assert third.returncode == 0, third.stdout[-5000:]
-    print(f"the third run took {time.monotonic() - begin:.0f} s")
-    return third
+    last = play()
+    assert last.returncode == 0, last.stdout[-5000:]
+    print(f"the last run took {time.monotonic() - begin:.0f} s")
+    return last
 
 
 def unpacked(cedar) -> int:
@@ -111,10 +162,14 @@ def test_people_log_in_with_their_old_passwords_and_read_old_messages(people, up
 
 
 def test_postgresql_has_the_data_in_its_new_version(cedar, upgraded):
-    clusters = {line.split()[0]: line.split()[2:4] for line in cedar.out("pg_lsclusters --no-header").splitlines()}
-    assert clusters["17"] == ["5432", "online"]
+    found = {line.split()[0]: line.split()[2:4] for line in clusters(cedar).splitlines()}
+    assert found["17"] == ["5432", "online"]
     # The old data is a way back until the operator removes it.
-    assert clusters["15"][1] == "down"
+    assert found["15"][1] == "down"
+    assert cedar.run("systemctl is-enabled postgresql@15-main").stdout.strip() == "disabled"
+    assert cedar.out("cat /etc/postgresql/17/main/start.conf").split()[-1] == "auto"
+    notes = psql(cedar, "SELECT note FROM prosody_gate", 17).splitlines()
+    assert notes == ["before the upgrade", "after the loss of power"]
 
 
 def test_the_host_is_well(cedar, upgraded):

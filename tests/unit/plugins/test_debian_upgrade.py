@@ -10,9 +10,10 @@ import os
 import subprocess
 
 import pytest
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import debian_postgresql
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import debian_sources as sources
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import debian_upgrade as it
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import Finished
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import CommandError, Finished
 
 DEBIAN = {"http://mirror.example.net/debian/", "http://security.example.net/debian-security/"}
 
@@ -139,17 +140,6 @@ def test_needs_of_one_file_system_add_up(tmp_path, monkeypatch):
     assert it.missing_room(needed) == [f"{tmp_path}: 1000 MiB are free, and the upgrade needs 1200 MiB; make room"]
 
 
-CLUSTERS = """\
-15  main    5433 down   postgres /var/lib/postgresql/15/main /var/log/postgresql/postgresql-15-main.log
-17  main    5432 online postgres /var/lib/postgresql/17/main /var/log/postgresql/postgresql-17-main.log
-"""
-
-
-def test_clusters_are_read():
-    found = it.parse_clusters(CLUSTERS)
-    assert found["17", "main"] == {"port": "5432", "status": "online", "data": "/var/lib/postgresql/17/main"}
-
-
 @pytest.fixture
 def host(tmp_path, monkeypatch):
     """A host whose programs only note that they were called."""
@@ -173,10 +163,10 @@ def host(tmp_path, monkeypatch):
         "attempt": attempt,
         "run": lambda command, **options: attempt(command, **options).stdout,
         "release": lambda: "bookworm",
-        "clusters": lambda: it.parse_clusters(answers.get("pg_lsclusters", (0, ""))[1]),
     }.items():
         monkeypatch.setattr(it, name, value)
     monkeypatch.setattr(sources, "run", it.run)
+    monkeypatch.setattr(debian_postgresql, "clusters", dict)
     answers["indextargets"] = (0, "Debian\tbookworm\tbookworm\thttp://mirror.example.net/debian/\n")
     answers["list-units"] = (
         0,
@@ -243,24 +233,32 @@ def test_packages_start_no_service_of_ours_and_no_new_one(host):
 
 
 @pytest.mark.parametrize(
-    ("clusters", "called"),
+    ("error", "told"),
     [
-        ("", []),
-        # Of the package, empty; or half of a copy.
-        (
-            CLUSTERS.replace("5433", "5432").replace("5432 online", "5433 online"),
-            ["pg_dropcluster", "pg_upgradecluster"],
-        ),
-        (CLUSTERS.splitlines()[0].replace("5433", "5432"), ["pg_upgradecluster"]),
-        # Killed between the two halves of the exchange of ports.
-        (CLUSTERS.replace("5432 online", "5433 online"), ["pg_dropcluster", "pg_conftool", "pg_upgradecluster"]),
-        (CLUSTERS, []),
+        (debian_postgresql.ClusterError("No space left"), "pg_upgradecluster: No space left; mend that"),
+        (CommandError(["pg_dropcluster"], "could not stop server"), "pg_dropcluster: could not stop server; mend that"),
     ],
 )
-def test_postgresql_moves_once(host, clusters, called):
-    host.answers["pg_lsclusters"] = (0, clusters)
-    host.upgrade.run()
-    assert [call[0] for call in host.calls if call[0].startswith("pg_")] == called
+def test_postgresql_that_does_not_move_is_the_next_step_of_the_next_run(host, monkeypatch, error, told):
+    moves = [error, None]
+
+    def move(old, new):
+        assert (old, new) == ("15", "17")
+        # Nothing of ours writes to the data meanwhile, though the host may have lost its power and booted.
+        assert host.calls[-1] == ["systemctl", "stop", "xmpp-updates.timer", "prosody.service"]
+        if error := moves.pop(0):
+            raise error
+
+    monkeypatch.setattr(debian_postgresql, "move", move)
+    monkeypatch.setattr(debian_postgresql, "standing", lambda _old, _new: "PostgreSQL: version 15 has all data")
+    with pytest.raises(it.UpgradeError, match=told):
+        host.upgrade.run()
+    assert it.progress(state(host)) == [
+        "goes on: of its steps, done: sources, packages",
+        "PostgreSQL: version 15 has all data",
+    ]
+    assert host.upgrade.run() is True and moves == []
+    assert it.progress(state(host)) == ["goes on: of its steps, done: sources, packages, postgresql"]
 
 
 def refused(host, monkeypatch):
