@@ -15,6 +15,7 @@ import re
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Collection, Iterable
 
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import debian_postgresql
@@ -50,13 +51,15 @@ AGAIN = "mend that, and run the same command again: it goes on from there"
 # Nobody is asked. A file of the configuration that somebody has changed stays as it is.
 QUIET = {"DEBIAN_FRONTEND": "noninteractive", "APT_LISTCHANGES_FRONTEND": "none", "NEEDRESTART_SUSPEND": "1"}
 RECOMMENDS = "--option=APT::Install-Recommends=false"
+# So long another user of apt may take.
+LOCK_SECONDS = 900
 APT = (
     "apt-get",
     "--yes",
     RECOMMENDS,
     "--option=Dpkg::Options::=--force-confdef",
     "--option=Dpkg::Options::=--force-confold",
-    "--option=DPkg::Lock::Timeout=900",
+    f"--option=DPkg::Lock::Timeout={LOCK_SECONDS}",
 )
 # These two change nothing, whatever the host's own apt.conf says. The second one says how much room is needed.
 SIMULATE = ("apt-get", "--simulate", RECOMMENDS, "full-upgrade")
@@ -302,7 +305,7 @@ class Upgrade:
             self._stop(state, ".timer")
             if "uris" not in state:
                 # All updates of the old release first: its sshd then takes connections all along.
-                self._apt("update")
+                self._update()
                 self._apt("upgrade")
                 state["uris"] = sorted({one["uri"] for one in targets() if is_debian(one)})
                 self._note(state)
@@ -335,7 +338,7 @@ class Upgrade:
             if old != new:
                 status = os.stat(path)
                 files.replace(path, new, mode=stat.S_IMODE(status.st_mode), user=status.st_uid, group=status.st_gid)
-        self._apt("update", "--error-on=any")
+        self._update("--error-on=any")
         # As much as can be before the services stop.
         self._apt("full-upgrade", "--download-only")
 
@@ -361,6 +364,18 @@ class Upgrade:
             raise UpgradeError(f"pg_upgradecluster: {tail(str(error))}; {AGAIN}") from error
         except CommandError as error:
             raise UpgradeError(f"{tail(str(error))}; {AGAIN}") from error
+
+    def _update(self, *options: str) -> None:
+        """For the lists' lock, which munin's cron job takes every five minutes, apt-get itself does not wait."""
+        end = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                self._apt("update", *options)
+                return
+            except UpgradeError as error:
+                if "/lists/lock" not in str(error) or time.monotonic() > end:
+                    raise
+                time.sleep(1)
 
     def _apt(self, *words: str) -> Finished:
         return self._checked([*APT, *words])

@@ -218,6 +218,31 @@ def test_a_failed_step_is_the_next_one_of_the_next_run(host):
     assert host.upgrade.run() is False
 
 
+def test_another_update_of_the_lists_is_waited_for(host, monkeypatch):
+    busy = (100, "E: Could not get lock /var/lib/apt/lists/lock. It is held by process 6693 (apt-get)")
+    host.answers["Timeout=900 update"] = busy
+    waits = []
+
+    def sleep(seconds):
+        waits.append(seconds)
+        if len(waits) == 3:
+            del host.answers["Timeout=900 update"]
+
+    monkeypatch.setattr(it.time, "sleep", sleep)
+    assert host.upgrade.run() is True and len(waits) == 3
+
+    host.answers["Timeout=900 update"] = (100, "E: Failed to fetch")
+    (host.top / "state/state.json").unlink()
+    with pytest.raises(it.UpgradeError, match="Failed to fetch"):
+        host.upgrade.run()
+    # Not for ever.
+    host.answers["Timeout=900 update"] = busy
+    monkeypatch.setattr(it, "LOCK_SECONDS", -1)
+    with pytest.raises(it.UpgradeError, match="Could not get lock"):
+        host.upgrade.run()
+    assert len(waits) == 3
+
+
 def test_packages_start_no_service_of_ours_and_no_new_one(host):
     host.answers["--without-new-pkgs"] = (100, "stop here")
     with pytest.raises(it.UpgradeError):
