@@ -15,6 +15,7 @@ import shutil
 
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host import files
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import (
+    CommandError,
     as_user,
     attempt,
     run,
@@ -59,6 +60,16 @@ def clusters() -> dict[tuple[str, str], dict[str, str]]:
     return parse_clusters(run(["pg_lsclusters", "--no-header"]))
 
 
+def _known(old: str, new: str) -> dict[tuple[str, str], dict[str, str]]:
+    """Return the clusters, without the new one if its configuration cannot be read: a loss of power leaves half a file."""
+    try:
+        return clusters()
+    except CommandError as error:
+        if f"{CONFIGURATION}/{new}/{NAME}/" not in str(error):
+            raise
+        return parse_clusters(run(["pg_lsclusters", "--no-header", old]))
+
+
 def is_moved(there: dict[tuple[str, str], dict[str, str]], old: str, new: str) -> bool:
     """Tell whether the new cluster has the port, which it gets last."""
     return (new, NAME) in there and there[new, NAME]["port"] == PORT != there[old, NAME]["port"]
@@ -66,7 +77,7 @@ def is_moved(there: dict[tuple[str, str], dict[str, str]], old: str, new: str) -
 
 def standing(old: str, new: str) -> str:
     """Return where the data is, in words; nothing where no cluster is to be moved."""
-    there = clusters()
+    there = _known(old, new)
     if (old, NAME) not in there:
         return ""
     if is_moved(there, old, new):
@@ -76,7 +87,7 @@ def standing(old: str, new: str) -> str:
 
 def move(old: str, new: str) -> bool:
     """Copy the cluster's data to the new version, unless that is done; tell whether it was to be done."""
-    there = clusters()
+    there = _known(old, new)
     if (old, NAME) not in there or is_moved(there, old, new):
         return False
     _stop(old, new)
@@ -93,13 +104,13 @@ def _stop(old: str, new: str) -> None:
         # One that is not loaded is right, too; and one that has failed since is not left for the self-test to find.
         attempt(["systemctl", "stop", unit], seconds=4000)
         attempt(["systemctl", "reset-failed", unit])
-    if clusters()[old, NAME]["status"].startswith("online"):
+    if _known(old, new)[old, NAME]["status"].startswith("online"):
         run(["pg_ctlcluster", old, NAME, "stop"], seconds=600)
 
 
 def _reset(old: str, new: str) -> None:
     """Have the old cluster as it was before any attempt, and no new one."""
-    there = clusters()
+    there = _known(old, new)
     if there[old, NAME]["port"] != PORT:
         run(["pg_conftool", old, NAME, "set", "port", PORT])
     # The new cluster gets the same file.

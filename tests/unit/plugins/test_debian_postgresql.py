@@ -63,7 +63,9 @@ class Debian:
     def answer(self, program, words):
         if program == "pg_lsclusters":
             rows = []
-            for version in self.ports():
+            for version in words[1:] or self.ports():
+                if "Half" in self.conf(version).read_text():
+                    return 1, f"Error: invalid line 1 in {self.conf(version)}: Half a li"
                 port, data = self.conf(version).read_text().split()
                 rows.append(f"{version} main {port} down postgres {data} /var/log/postgresql/{version}.log\n")
             return 0, "".join(rows)
@@ -135,6 +137,11 @@ def configuration_without_contents(debian):
     debian.cluster("17", "<unknown>", data="<unknown>")
 
 
+def configuration_cut_in_half(debian):
+    """pg_lsclusters then tells of no cluster."""
+    debian.cluster("17", "Half a", data="li")
+
+
 def copied_but_not_exchanged(debian):
     debian.cluster("17", "5433", rows=debian.copied)
     (debian.top / "etc/15/main/start.conf").write_text("# This cluster was upgraded\nmanual\n")
@@ -159,6 +166,7 @@ STATES = [
     configuration_without_data,
     configuration_of_the_old_one,
     configuration_without_contents,
+    configuration_cut_in_half,
     copied_but_not_exchanged,
     half_exchanged,
     half_exchanged_and_removed,
@@ -206,6 +214,15 @@ def test_a_failed_copy_is_told_with_what_was_printed(debian):
 def test_a_host_without_the_old_version_has_nothing_to_move(debian):
     shutil.rmtree(debian.top / "etc/15")
     assert it.standing("15", "17") == "" and it.move("15", "17") is False
+
+
+def test_a_configuration_of_the_old_version_that_cannot_be_read_is_told(debian):
+    half_a_copy(debian)
+    debian.conf("15").write_text("Half a li")
+    for ask in (it.standing, it.move):
+        with pytest.raises(CommandError, match="invalid line 1 in .*/15/main/postgresql.conf"):
+            ask("15", "17")
+    assert debian.conf("17").exists()
 
 
 def test_what_runs_of_a_killed_run_ends_before_anything_is_removed(debian):
