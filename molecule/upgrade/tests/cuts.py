@@ -33,6 +33,7 @@ COPYING = "SELECT 1 FROM pg_stat_activity WHERE query ILIKE 'COPY%gate%' AND wai
 KILL_INITDB = """
 until grep -q '"packages"' /var/lib/xmpp-upgrade/state.json; do sleep 0.2; done
 data=/var/lib/postgresql/17/main/PG_VERSION configuration=/etc/postgresql/17/main/postgresql.conf
+while [ -e $data ]; do sleep 0.1; done
 until [ -e $data ] && [ ! -e $configuration ]; do :; done
 kill -KILL $(pgrep -f '[p]g_(upgrade|create)cluster|[i]nitdb'; pgrep -x postgres)
 [ -e $data ] && [ ! -e $configuration ] && ls -A /var/lib/postgresql/17/main
