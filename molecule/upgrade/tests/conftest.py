@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
+import signal
 import subprocess
 from pathlib import Path
 
@@ -43,8 +45,12 @@ def started(log: Path) -> subprocess.Popen:
 
 
 def end(process: subprocess.Popen) -> None:
-    """The operator's machine is gone."""
-    os.killpg(process.pid, 9)
+    """The operator's machine is gone. Ansible's workers are in sessions of their own."""
+    found = subprocess.run(["pgrep", "--parent", str(process.pid)], capture_output=True, text=True, check=False)
+    os.killpg(process.pid, signal.SIGKILL)
+    for worker in found.stdout.split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(worker), signal.SIGKILL)
     process.wait()
 
 
