@@ -27,7 +27,8 @@ import yaml
 
 TOP = Path(__file__).resolve().parents[2]
 LAB = TOP / "tests" / "lab" / "lab"
-KEYS = TOP / ".cache" / "lab" / "demo"
+# Of the lab in which this runs, by `lab run`, or of the default one.
+KEYS = Path(os.environ.get("LAB_STATE", TOP / ".cache" / "lab" / "demo"))
 RELEASE = "trixie"
 PAGE = TOP / "docs" / "performance.md"
 BEGIN, END = "<!-- bin/bench writes what follows -->", "<!-- bin/bench wrote what is above -->"
@@ -57,10 +58,10 @@ def host(number: int) -> tuple[str, str]:
     return f"bench{number or ''}.broccoli.test", f"198.51.100.{40 + number}"
 
 
-def fresh_host(number: int = 0) -> None:
+def fresh_host(number: int = 0, kind: str = "bare") -> None:
     name, address = host(number)
     timed(str(LAB), "down", name)
-    timed(str(LAB), "up", name, address, RELEASE)
+    timed(str(LAB), "up", name, address, RELEASE, kind)
 
 
 def inventory(hosts: int = 1, **variables) -> str:
@@ -224,11 +225,18 @@ def write(checkouts: list[Checkout], said: str) -> None:
         rows = [f"| {place} | {milliseconds:.0f} |" for place, milliseconds in list(found.items())[:20]]
         places += [f"Where a {FIGURES[figure]} spends its time:", "", "| place | ms |", "|---|---|", *rows, ""]
     (PAGE.parent / "performance.svg").write_text(plot(checkouts))
-    text = PAGE.read_text()
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    parts = [said, "", table(checkouts), "", "![Seconds of each run](performance.svg)", "", *places]
-    PAGE.write_text(before + BEGIN + "\n\n" + "\n".join(parts).rstrip() + "\n\n" + END + after)
+    put(BEGIN, END, [said, "", table(checkouts), "", "![Seconds of each run](performance.svg)", "", *places])
+
+
+def put(begin: str, end: str, lines: list[str]) -> None:
+    """Replaces what is between two marks of docs/performance.md."""
+    before, rest = PAGE.read_text().split(begin)
+    after = rest.split(end)[1]
+    PAGE.write_text(before + begin + "\n\n" + "\n".join(lines).rstrip() + "\n\n" + end + after)
+
+
+def medians(rounds: int) -> str:
+    return f"medians of {rounds} rounds" if rounds > 1 else "one round"
 
 
 def main() -> None:
@@ -237,10 +245,27 @@ def main() -> None:
     parser.add_argument("--against", metavar="REF", help="a commit or tag to measure in the same run")
     parser.add_argument("--wide", action="store_true", help="100 domains and five hosts, too")
     parser.add_argument("--write", action="store_true", help="write the result into docs/performance.md")
+    running = parser.add_argument_group("the running host")
+    running.add_argument(
+        "--running",
+        action="store_true",
+        help="measure not the playbook, but what load costs the running host, Debian's Prosody (files, SQLite) and ejabberd",
+    )
+    running.add_argument("--clients", type=int, default=1000, help="how many are idle (1000)")
+    running.add_argument(
+        "--occupants", type=int, default=0, help="a room of so many in the last round; filling it costs by the square"
+    )
+    running.add_argument("--protections", action="store_true", help="ours without each of its protections, too")
     arguments = parser.parse_args()
+    if arguments.running:
+        # It imports this module.
+        import peers
+
+        peers.run(arguments)
+        return
     said = (
         f"{os.cpu_count()} cores, over ssh to a Debian 13 in a container of the same machine, packages from a cache; "
-        f"{'medians of ' + str(arguments.runs) + ' rounds' if arguments.runs > 1 else 'one round'}."
+        f"{medians(arguments.runs)}."
     )
     print(said)
     with tempfile.TemporaryDirectory() as folder:

@@ -7,6 +7,8 @@ It runs on the host itself, by loopback, where no limit of the firewall applies,
 
     ssh root@HOST python3 - DOMAIN <tests/lab/load.py
 
+On a host that is not ours, `--register` makes accounts by in-band registration (XEP-0077), and `--unit` names the daemon.
+
 The accounts that it makes for itself are deleted at the end. CPU times are those of the daemons' processes, so they hold on a
 machine that is busy otherwise; what is per second does not.
 """
@@ -28,9 +30,12 @@ import subprocess
 import time
 from pathlib import Path
 
+SYSTEM = Path("/sys/fs/cgroup/system.slice")
 STREAM = "<stream:stream to='{}' version='1.0' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 SECONDS = 60
+# Of one account: more are refused by default.
+SESSIONS = 20
 # The server is this machine: there is nobody between, and nothing but accounts of the moment to learn.
 TLS = ssl.create_default_context()
 TLS.check_hostname, TLS.verify_mode = False, ssl.CERT_NONE
@@ -44,7 +49,7 @@ class Daemon:
     """The processes of a service; what they used since the last look."""
 
     def __init__(self, unit: str):
-        self.folder = Path("/sys/fs/cgroup/system.slice") / unit
+        self.folder = SYSTEM / unit
         self.look()
 
     def tasks(self, name: str) -> list[str]:
@@ -84,12 +89,15 @@ class Client:
     def send(self, xml: str) -> None:
         self.writer.write(xml.encode())
 
-    async def login(self) -> Client:
+    async def connect(self) -> None:
         self.reader, self.writer = await asyncio.open_connection(
             "127.0.0.1", 5223, ssl=TLS, server_hostname=self.domain, limit=1 << 20, ssl_handshake_timeout=SECONDS
         )
         self.send("<?xml version='1.0'?>" + STREAM.format(self.domain))
         await self.until("</stream:features>")
+
+    async def login(self) -> Client:
+        await self.connect()
         await self.authenticate()
         self.send(STREAM.format(self.domain))
         await self.until("</stream:features>")
@@ -99,6 +107,22 @@ class Client:
         await self.until("id='roster'")
         await self.until("</iq>")
         return self
+
+    async def manage(self, what: str) -> None:
+        """Register or remove the account (XEP-0077)."""
+        self.send(f"<iq type='set' id='manage'><query xmlns='jabber:iq:register'>{what}</query></iq>")
+        answer = await self.until("id='manage'") + await self.until(">")
+        if "type='result'" not in answer[answer.rindex("<iq") :]:
+            raise SystemExit(f"load: {self.domain} does not register or remove {self.name}: {answer}")
+        self.leave()
+
+    async def register(self) -> None:
+        await self.connect()
+        await self.manage(f"<username>{self.name}</username><password>{self.password}</password>")
+
+    async def remove(self) -> None:
+        await self.login()
+        await self.manage("<remove/>")
 
     async def authenticate(self) -> None:
         """SCRAM-SHA-1 (RFC 5802)."""
@@ -142,7 +166,7 @@ class Client:
         self.send(f"<message to='{to}' type='{kind}' id='{secrets.token_hex(8)}'><body>{body}</body></message>")
 
     async def slot(self, size: int) -> tuple[str, str, str]:
-        """Where to put an upload, with which authorization, and where it can be had (XEP-0363)."""
+        """Where to put an upload, with which authorization if any, and where it can be had (XEP-0363)."""
         self.send(
             f"<iq type='get' id='slot' to='upload.{self.domain}'>"
             f"<request xmlns='urn:xmpp:http:upload:0' filename='load.bin' size='{size}'/></iq>"
@@ -150,16 +174,18 @@ class Client:
         await self.until("id='slot'")
         answer = await self.until("</iq>")
         wanted = ("<put url='([^']*)'", "<header name='Authorization'>([^<]*)<", "<get url='([^']*)'")
-        return tuple(re.search(pattern, answer)[1] for pattern in wanted)
+        return tuple(found[1] if (found := re.search(pattern, answer)) else "" for pattern in wanted)
 
     def leave(self) -> None:
         self.writer.transport.abort()
 
 
 class Load:
-    def __init__(self, domain: str, accounts: int):
-        self.domain = domain
-        self.prosody, self.nginx = Daemon("prosody.service"), Daemon("nginx.service")
+    def __init__(self, domain: str, accounts: int, talkers: int, unit: str, register: bool):
+        self.domain, self.talkers, self.register = domain, talkers, register
+        self.server = Daemon(unit)
+        # Ours has uploads go through nginx.
+        self.daemons = [self.server, *(Daemon(name) for name in ("nginx.service",) if (SYSTEM / name).exists())]
         # No password may contain the account's name.
         run = secrets.token_hex(3)
         self.accounts = [(f"load{run}x{number}", secrets.token_urlsafe(18)) for number in range(accounts)]
@@ -168,14 +194,20 @@ class Load:
     def shell(self, command: str) -> None:
         subprocess.run(["prosodyctl", "shell", command], check=True, stdout=subprocess.DEVNULL)
 
-    def __enter__(self) -> Load:
-        for name, password in self.accounts:
-            self.shell(f'user:create("{name}@{self.domain}", "{password}")')
+    async def __aenter__(self) -> Load:
+        for number, (name, password) in enumerate(self.accounts):
+            if self.register:
+                await self.client(number).register()
+            else:
+                self.shell(f'user:create("{name}@{self.domain}", "{password}")')
         return self
 
-    def __exit__(self, *_) -> None:
-        for name, _password in self.accounts:
-            self.shell(f'user:delete("{name}@{self.domain}")')
+    async def __aexit__(self, *_) -> None:
+        for number, (name, _password) in enumerate(self.accounts):
+            if self.register:
+                await self.client(number).remove()
+            else:
+                self.shell(f'user:delete("{name}@{self.domain}")')
 
     def client(self, number: int) -> Client:
         return Client(*self.accounts[number % len(self.accounts)], self.domain)
@@ -195,19 +227,22 @@ class Load:
             client.leave()
         await self.settled()
 
-    async def settled(self) -> None:
-        """Wait until the daemon has nothing left to do."""
-        self.prosody.look()
+    async def settled(self) -> float:
+        """Wait until the daemon has nothing left to do; the bytes that it has written meanwhile."""
+        _, written = self.server.look()
         for _ in range(60):
             await asyncio.sleep(0.5)
-            if self.prosody.look()[0] < 0.02:
-                return
+            cpu, more = self.server.look()
+            written += more
+            if cpu < 0.02:
+                break
+        return written
 
     async def logins(self, number: int) -> None:
-        self.prosody.look()
+        self.server.look()
         started = time.monotonic()
         clients = await self.log_in(number)
-        seconds, (cpu, _) = time.monotonic() - started, self.prosody.look()
+        seconds, (cpu, _) = time.monotonic() - started, self.server.look()
         self.figures |= {"CPU ms per login": 1e3 * cpu / number, "logins/s": number / seconds}
         for client in clients:
             client.leave()
@@ -215,7 +250,7 @@ class Load:
 
     async def messages(self, each: int, window: int = 8) -> None:
         """Pairs talk; both archive it."""
-        clients = await self.log_in(len(self.accounts))
+        clients = await self.log_in(self.talkers)
         pairs = list(zip(clients[::2], clients[1::2], strict=False))
         for sender, receiver in pairs:
             # Nobody is a stranger to whom they have written to.
@@ -234,7 +269,9 @@ class Load:
 
         started = time.monotonic()
         await asyncio.gather(*(talk(*pair) for pair in pairs))
-        seconds, (cpu, written) = time.monotonic() - started, self.prosody.look()
+        seconds, (cpu, written) = time.monotonic() - started, self.server.look()
+        # Some write later.
+        written += await self.settled()
         number = each * len(pairs)
         self.figures |= {
             "CPU µs per message": 1e6 * cpu / number,
@@ -245,10 +282,11 @@ class Load:
             client.leave()
         await self.settled()
 
-    async def room(self, each: int) -> None:
-        """All are in one room, and each says something as often."""
+    async def room(self, occupants: int, speakers: int, each: int, label: str) -> None:
+        """All are in one room, and each of the speakers says something as often."""
         room = f"load{secrets.token_hex(4)}@conference.{self.domain}"
-        clients = await self.log_in(len(self.accounts))
+        clients = await self.log_in(occupants)
+        await self.settled()
 
         async def enter(client: Client) -> None:
             nick = secrets.token_hex(4)
@@ -259,24 +297,28 @@ class Load:
         config = "<query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'/></query>"
         clients[0].send(f"<iq type='set' id='config' to='{room}'>{config}</iq>")
         await clients[0].until("id='config'")
+        clients[0].start_counting()
         for client in clients[1:]:
             await enter(client)
-        for client in clients:
             client.start_counting()
+        self.figures[f"CPU ms per entry{label}"] = 1e3 * self.server.look()[0] / occupants
         await self.settled()
 
         async def speak(client: Client) -> None:
             for said in range(each):
                 client.message(room, "groupchat", f"word {said} " + 80 * "x")
-                await client.counted((said + 1) * len(clients) // 2)
+                await client.counted((said + 1) * speakers // 2)
 
         started = time.monotonic()
-        await asyncio.gather(*(speak(client) for client in clients))
+        await asyncio.gather(*(speak(client) for client in clients[:speakers]))
         for client in clients:
-            await client.counted(each * len(clients))
-        seconds, (cpu, _) = time.monotonic() - started, self.prosody.look()
-        number = each * len(clients) ** 2
-        self.figures |= {"CPU µs per room delivery": 1e6 * cpu / number, "room deliveries/s": number / seconds}
+            await client.counted(each * speakers)
+        seconds, (cpu, _) = time.monotonic() - started, self.server.look()
+        number = each * speakers * occupants
+        self.figures |= {
+            f"CPU µs per room delivery{label}": 1e6 * cpu / number,
+            f"room deliveries/s{label}": number / seconds,
+        }
         clients[0].send(
             f"<iq type='set' id='end' to='{room}'><query xmlns='http://jabber.org/protocol/muc#owner'><destroy/></query></iq>"
         )
@@ -286,12 +328,15 @@ class Load:
         await self.settled()
 
     async def request(self, method: str, url: str, body: bytes = b"", more: str = "") -> float:
-        """Seconds of a request through nginx."""
-        _, _, host, path = url.split("/", 3)
+        """Seconds of a request to the web server of this machine that the URL names."""
+        _, _, place, path = url.split("/", 3)
+        host, _, port = place.partition(":")
         started = time.monotonic()
-        reader, writer = await asyncio.open_connection("127.0.0.1", 443, ssl=TLS, server_hostname=host, limit=1 << 20)
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", port or 443, ssl=TLS, server_hostname=host, limit=1 << 20
+        )
         writer.write(
-            f"{method} /{path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {len(body)}\r\n"
+            f"{method} /{path} HTTP/1.1\r\nHost: {place}\r\nContent-Length: {len(body)}\r\n"
             f"Content-Type: application/octet-stream\r\nConnection: close\r\n{more}\r\n".encode()
         )
         writer.write(body)
@@ -311,15 +356,15 @@ class Load:
         cpu = {"upload": 0.0, "download": 0.0}
         for _ in range(times):
             put, authorization, get = await client.slot(size)
-            header = f"Authorization: {authorization}\r\n"
+            header = f"Authorization: {authorization}\r\n" if authorization else ""
             for seconds, what, request in (
                 (up, "upload", ("PUT", put, body, header)),
                 (down, "download", ("GET", get)),
             ):
-                self.prosody.look()
-                self.nginx.look()
+                for daemon in self.daemons:
+                    daemon.look()
                 seconds.append(await self.request(*request))
-                cpu[what] += self.prosody.look()[0] + self.nginx.look()[0]
+                cpu[what] += sum(daemon.look()[0] for daemon in self.daemons)
         megabytes = size / 1e6
         for what, seconds in (("upload", up), ("download", down)):
             self.figures[f"{what} MB/s"] = megabytes / sorted(seconds)[len(seconds) // 2]
@@ -328,13 +373,13 @@ class Load:
         await self.settled()
 
     async def idle(self, clients: int, seconds: float) -> None:
-        before = self.prosody.memory()
+        before = self.server.memory()
         connected = await self.log_in(clients)
         await self.settled()
-        self.figures[f"KiB per idle client, {clients} of them"] = (self.prosody.memory() - before) / clients
-        self.prosody.look()
+        self.figures[f"KiB per idle client, {clients} of them"] = (self.server.memory() - before) / clients
+        self.server.look()
         await asyncio.sleep(seconds)
-        self.figures["CPU ms per second, idle"] = 1e3 * self.prosody.look()[0] / seconds
+        self.figures["CPU ms per second, idle"] = 1e3 * self.server.look()[0] / seconds
         for client in connected:
             client.leave()
         await self.settled()
@@ -343,27 +388,33 @@ class Load:
 async def main() -> None:
     arguments = argparse.ArgumentParser(description="Put load on this XMPP host, and print what it costs.")
     arguments.add_argument("domain")
-    arguments.add_argument("--accounts", type=int, default=40)
+    arguments.add_argument("--accounts", type=int, default=40, help="how many talk")
     arguments.add_argument("--only", nargs="*", default=["logins", "messages", "room", "uploads", "idle"])
     arguments.add_argument("--clients", type=int, default=500, help="how many are idle")
     arguments.add_argument("--seconds", type=float, default=60, help="how long they are")
+    arguments.add_argument("--occupants", type=int, default=1000, help="how many are in the room of step `crowd`")
+    arguments.add_argument("--unit", default="prosody.service", help="the daemon")
+    arguments.add_argument("--register", action="store_true", help="make accounts by in-band registration")
     given = arguments.parse_args()
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    with Load(given.domain, given.accounts) as load:
-        load.figures["MiB at the start"] = load.prosody.memory() / 1024
+    sessions = max(given.clients * ("idle" in given.only), given.occupants * ("crowd" in given.only))
+    accounts = max(given.accounts, -(-sessions // SESSIONS))
+    async with Load(given.domain, accounts, given.accounts, given.unit, given.register) as load:
+        load.figures["MiB at the start"] = load.server.memory() / 1024
         await load.warm_up()
         steps = {
             "idle": lambda: load.idle(given.clients, given.seconds),
             "logins": lambda: load.logins(200),
             "messages": lambda: load.messages(150),
-            "room": lambda: load.room(10),
-            "uploads": lambda: load.uploads(32_000_000, 3),
+            "room": lambda: load.room(given.accounts, given.accounts, 10, ""),
+            "uploads": lambda: load.uploads(16_000_000, 3),
+            "crowd": lambda: load.room(given.occupants, 20, 2, f", room of {given.occupants}"),
         }
         for name, step in steps.items():
             if name in given.only:
                 await step()
-        load.figures["MiB at the end"] = load.prosody.memory() / 1024
+        load.figures["MiB at the end"] = load.server.memory() / 1024
     print(json.dumps(load.figures, ensure_ascii=False))
 
 
