@@ -418,4 +418,5 @@ async def main() -> None:
     print(json.dumps(load.figures, ensure_ascii=False))
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())
