@@ -408,7 +408,7 @@ async def main() -> None:
             "logins": lambda: load.logins(200),
             "messages": lambda: load.messages(150),
             "room": lambda: load.room(given.accounts, given.accounts, 10, ""),
-            "uploads": lambda: load.uploads(16_000_000, 3),
+            "uploads": lambda: load.uploads(8_000_000, 3),
             "crowd": lambda: load.room(given.occupants, 20, 2, f", room of {given.occupants}"),
         }
         for name, step in steps.items():

@@ -67,7 +67,7 @@ echo 'registration_timeout: infinity' >> ejabberd.yml
 systemctl restart ejabberd
 """
 LISTENS = "until (: </dev/tcp/127.0.0.1/5223) 2>/dev/null; do sleep 0.1; done"
-INBAND = ("--register",)
+ANSWERS = f"{LISTENS}; until prosodyctl shell 'server:uptime()' >/dev/null 2>&1; do sleep 0.2; done"
 
 
 @dataclass
@@ -77,9 +77,9 @@ class Server:
     name: str
     number: int  # of the host
     archive: str
-    options: tuple[str, ...] = ()  # of load.py
     commands: str = ""  # that set it up; none for ours
     environment: dict[str, str] = field(default_factory=dict)
+    unit: str = "prosody.service"
     rounds: list[dict[str, float]] = field(default_factory=list)
 
     @property
@@ -95,12 +95,16 @@ class Server:
         if self.commands:
             given = [f"{name}={value}" for name, value in {"HOME": "/root", **self.environment}.items()]
             self.run("env", "--chdir=/root", *given, "sh", "-c", self.commands)
-            self.run("timeout", "60", "bash", "-c", LISTENS)
         else:
             bench.Checkout("ours", bench.TOP, folder).play("", bench.inventory())
 
+    def restart(self) -> None:
+        self.run("systemctl", "restart", self.unit)
+        self.run("timeout", "60", "bash", "-c", LISTENS if self.commands else ANSWERS)
+
     def load(self, *options: str) -> dict[str, float]:
-        return json.loads(self.run("python3", "-", DOMAIN, *self.options, *options, input=LOAD.read_text()))
+        own = ("--unit", self.unit, *(["--register"] if self.commands else []))
+        return json.loads(self.run("python3", "-", DOMAIN, *own, *options, input=LOAD.read_text()))
 
     def median(self, figure: str) -> float | None:
         found = [figures[figure] for figures in self.rounds if figure in figures]
@@ -110,16 +114,15 @@ class Server:
 def servers() -> list[Server]:
     return [
         Server("ours", 0, "SQLite"),
-        Server("Prosody, files", 1, "files", INBAND, PROSODY, {"PACKAGES": "prosody"}),
+        Server("Prosody, files", 1, "files", PROSODY, {"PACKAGES": "prosody"}),
         Server(
             "Prosody, SQLite",
             2,
             "SQLite by LuaDBI",
-            INBAND,
             PROSODY,
             {"PACKAGES": "prosody lua-dbi-sqlite3", "STORAGE": 'storage = "sql"'},
         ),
-        Server("ejabberd", 3, "Mnesia", (*INBAND, "--unit=ejabberd.service"), EJABBERD, {"PACKAGES": "ejabberd"}),
+        Server("ejabberd", 3, "Mnesia", EJABBERD, {"PACKAGES": "ejabberd"}, "ejabberd.service"),
     ]
 
 
@@ -155,7 +158,7 @@ AIMS = {
     "disk KB per message": Aim("≤", 20),
 }
 # Ours has these for protection; each is unloaded alone. They work on logins, messages or rooms.
-PROTECTIONS = ("firewall", "limits", "read_timeouts", "login_limits", "session_limit", "storage_share", "host_counters")
+PROTECTIONS = ("firewall", "limits", "login_limits", "host_counters")
 # A load average of less is that of a machine that does nothing else.
 QUIET = 0.5
 COSTS = ("CPU ms per login", "CPU µs per message", "CPU µs per room delivery")
@@ -206,27 +209,22 @@ def protections(ours: Server, without: dict[str, dict[str, float]]) -> str:
 
 def unloaded(ours: Server, name: str) -> dict[str, float]:
     """What ours costs without a module."""
+    ours.restart()
     ours.run("prosodyctl", "shell", "module", "unload", name)
-    figures = ours.load("--only", "logins", "messages", "room")
-    ours.run("systemctl", "restart", "prosody.service")
-    ours.run("timeout", "60", "bash", "-c", LISTENS)
-    return figures
+    return ours.load("--only", "logins", "messages", "room")
 
 
-def measure(found: list[Server], given: argparse.Namespace) -> dict[str, dict[str, float]]:
-    """Runs load.py on all, round after round; what ours costs without each protection, if that is wanted."""
-    without: dict[str, dict[str, float]] = {}
+def measure(found: list[Server], given: argparse.Namespace) -> None:
+    """Runs load.py on all, round after round."""
     for turn in range(1, given.runs + 1):
         print(f"round {turn}", flush=True)
         crowd = ["crowd"] if given.occupants and turn == given.runs else []
         for one in found:
-            options = ("--clients", str(given.clients), "--seconds", "10", "--occupants", str(given.occupants))
+            # A daemon that has had clients needs no new memory for as many.
+            one.restart()
+            options = ("--clients", str(given.clients), "--seconds", "5", "--occupants", str(given.occupants))
             one.rounds.append(one.load(*options, "--only", *STEPS, *crowd))
             print(f"  {one.name}: {json.dumps(one.rounds[-1], ensure_ascii=False)}", flush=True)
-    for name in PROTECTIONS if given.protections else ():
-        without[name] = unloaded(found[0], name)
-        print(f"  without {name}: {json.dumps(without[name], ensure_ascii=False)}", flush=True)
-    return without
 
 
 def said(rounds: int, busy: float) -> str:
@@ -246,20 +244,23 @@ def run(given: argparse.Namespace) -> None:
         try:
             for one in found:
                 one.set_up(Path(folder))
-            about = said(given.runs, busy)
-            print(about)
-            without = measure(found, given)
+            measure(found, given)
+            parts = [said(given.runs, busy), "", table(found, busy > QUIET)]
+            report(parts, given.write)
+            if given.protections:
+                without = {name: unloaded(found[0], name) for name in PROTECTIONS}
+                parts += [
+                    "",
+                    "What protection costs: one run each without a module, and in brackets what it takes of the whole.",
+                    "",
+                ]
+                report([*parts, protections(found[0], without)], given.write)
         finally:
             for one in found:
                 bench.timed(str(bench.LAB), "down", one.host)
-    parts = [about, "", table(found, busy > QUIET)]
-    if without:
-        parts += [
-            "",
-            "What protection costs, one run each without a module; in brackets what it takes of the whole:",
-            "",
-        ]
-        parts += [protections(found[0], without)]
-    print("\n".join(parts))
-    if given.write:
+
+
+def report(parts: list[str], write: bool) -> None:
+    print("\n".join(parts), flush=True)
+    if write:
         bench.put(BEGIN, END, parts)
