@@ -301,7 +301,7 @@ class Load:
         for client in clients[1:]:
             await enter(client)
             client.start_counting()
-        self.figures[f"CPU ms per entry{label}"] = 1e3 * self.server.look()[0] / occupants
+        self.figures[f"CPU ms per entry into the room{label}"] = 1e3 * self.server.look()[0] / occupants
         await self.settled()
 
         async def speak(client: Client) -> None:

@@ -161,6 +161,7 @@ AIMS = {
 PROTECTIONS = ("firewall", "limits", "login_limits", "host_counters")
 # A load average of less is that of a machine that does nothing else.
 QUIET = 0.5
+PROTECTION = "What protection costs: the same daemon without a module, in brackets what the module takes of the whole."
 COSTS = ("CPU ms per login", "CPU µs per message", "CPU µs per room delivery")
 
 
@@ -193,25 +194,29 @@ def table(found: list[Server], busy: bool) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def protections(ours: Server, without: dict[str, dict[str, float]]) -> str:
+def protections(found: dict[str, list[dict[str, float]]]) -> str:
     """What a figure of ours is with all protections, and what each of them takes of it."""
-    rows = [["", *COSTS], ["---"] * (len(COSTS) + 1), ["ours", *(number(ours.median(figure)) for figure in COSTS)]]
-    for name, figures in without.items():
-        shares = [(ours.median(figure) - figures[figure]) / ours.median(figure) for figure in COSTS]
-        rows.append(
-            [
-                f"without `{name}`",
-                *(f"{number(figures[figure])} ({share:+.0%})" for figure, share in zip(COSTS, shares, strict=True)),
-            ]
-        )
+    medians = {
+        name: {one: statistics.median(run[one] for run in runs) for one in COSTS} for name, runs in found.items()
+    }
+    base = medians.pop("")
+    rows = [["", *COSTS], ["---"] * (len(COSTS) + 1), ["with all", *(number(base[one]) for one in COSTS)]]
+    for name, figures in medians.items():
+        cells = (f"{number(figures[one])} ({(base[one] - figures[one]) / base[one]:+.0%})" for one in COSTS)
+        rows.append([f"without `{name}`", *cells])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def unloaded(ours: Server, name: str) -> dict[str, float]:
-    """What ours costs without a module."""
-    ours.restart()
-    ours.run("prosodyctl", "shell", "module", "unload", name)
-    return ours.load("--only", "logins", "messages", "room")
+def measure_protections(ours: Server, rounds: int) -> dict[str, list[dict[str, float]]]:
+    """What ours costs with all protections, under an empty name, and without each of them, in turns."""
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in ("", *PROTECTIONS)}
+    for name in list(found) * rounds:
+        ours.restart()
+        if name:
+            ours.run("prosodyctl", "shell", "module", "unload", name)
+        found[name].append(ours.load("--only", "logins", "messages", "room"))
+        print(f"  without {name or 'nothing'}: {json.dumps(found[name][-1], ensure_ascii=False)}", flush=True)
+    return found
 
 
 def measure(found: list[Server], given: argparse.Namespace) -> None:
@@ -248,13 +253,9 @@ def run(given: argparse.Namespace) -> None:
             parts = [said(given.runs, busy), "", table(found, busy > QUIET)]
             report(parts, given.write)
             if given.protections:
-                without = {name: unloaded(found[0], name) for name in PROTECTIONS}
-                parts += [
-                    "",
-                    "What protection costs: one run each without a module, and in brackets what it takes of the whole.",
-                    "",
-                ]
-                report([*parts, protections(found[0], without)], given.write)
+                without = measure_protections(found[0], given.runs)
+                parts += ["", PROTECTION, "", protections(without)]
+                report(parts, given.write)
         finally:
             for one in found:
                 bench.timed(str(bench.LAB), "down", one.host)

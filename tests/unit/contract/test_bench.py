@@ -87,10 +87,13 @@ def test_what_only_some_servers_have_is_shown():
 
 
 def test_a_protection_costs_what_ours_saves_without_it():
-    ours = peers.servers()[0]
-    ours.rounds = [dict.fromkeys(peers.COSTS, 200.0)]
-    table = peers.protections(ours, {"firewall": dict(zip(peers.COSTS, (150.0, 200.0, 210.0), strict=True))})
-    assert row(table, "without `firewall`")[1:] == ["150 (+25%)", "200 (+0%)", "210 (-5%)"]
+    def runs(*values: float) -> list[dict[str, float]]:
+        return [dict.fromkeys(peers.COSTS, value) for value in values]
+
+    table = peers.protections({"": runs(200, 100, 900), "firewall": runs(150), "limits": runs(210, 1, 300)})
+    assert row(table, "with all")[1:] == ["200", "200", "200"]
+    assert row(table, "without `firewall`")[1:] == ["150 (+25%)"] * 3
+    assert row(table, "without `limits`")[1:] == ["210 (-5%)"] * 3
 
 
 def test_every_aim_is_of_a_figure_that_the_generator_has_and_of_a_server_that_is_there():
