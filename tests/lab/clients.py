@@ -9,13 +9,15 @@ import asyncio
 import ssl
 import time
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, TypeVar
 
 import slixmpp
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
+T = TypeVar("T")
 CLIENT = "{jabber:client}"
 STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
 SECONDS = 60
@@ -148,6 +150,22 @@ class Client(slixmpp.ClientXMPP):
         for stanza in found:
             self.inbox.remove(stanza)
         return len(found)
+
+
+LOOP = asyncio.new_event_loop()
+
+
+def done(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run what clients do to its end, for tests that are no coroutines themselves."""
+    asyncio.set_event_loop(LOOP)
+    return LOOP.run_until_complete(asyncio.wait_for(coroutine, SECONDS))
+
+
+async def greet(sender: Client, receiver: Client) -> None:
+    """Say twenty things, and wait until the last one has come."""
+    for number in range(20):
+        sender.say(receiver.boundjid.bare, f"<body>Hello &lt;{number}&gt; ☃</body>")
+    await receiver.body("Hello <19> ☃")
 
 
 async def archive(client: Client) -> list[tuple[str, str, str]]:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from clients import Client, archive, roster
+from clients import Client, archive, done, greet, roster
 from hosts import CA, PLAIN, TOP, Host, command
 
 INVENTORY = TOP / "molecule/older_version/inventory"
@@ -25,7 +24,6 @@ OLDEST = "efc3a2b86bbb82544382c884cb965120683089aa"
 # What an operator of it may have said, which this version says otherwise, and how.
 FORMER = {"hardening_apparmor": "disable", "prosody_room_expire_days": 0}
 NOW = {"xmpp_apparmor": "disable", "prosody_room_expire_days": "never"}
-LOOP = asyncio.new_event_loop()
 
 
 def play(collections: Path, *arguments: str, host: str = WALNUT, **variables: object) -> subprocess.CompletedProcess:
@@ -60,17 +58,17 @@ def now() -> Path:
 @pytest.fixture(scope="session")
 def poplar(now: Path) -> Host:
     """A host that never had another version."""
-    done = play(now, host=POPLAR, **NOW)
-    assert done.returncode == 0, done.stdout[-5000:]
+    run = play(now, host=POPLAR, **NOW)
+    assert run.returncode == 0, run.stdout[-5000:]
     return Host(HOSTS[POPLAR]["ansible_host"])
 
 
 @pytest.fixture(scope="session")
 def walnut(oldest: Path) -> Host:
     host = Host(ADDRESS)
-    done = play(oldest, **FORMER)
-    assert done.returncode == 0, done.stdout[-5000:]
-    print(*done.stdout.splitlines()[-3:], sep="\n")
+    run = play(oldest, **FORMER)
+    assert run.returncode == 0, run.stdout[-5000:]
+    print(*run.stdout.splitlines()[-3:], sep="\n")
     return host
 
 
@@ -92,16 +90,9 @@ async def live(passwords: dict[str, str]) -> None:
         "set",
         f"<query xmlns='jabber:iq:roster'><item jid='bob@{DOMAIN}' name='Bob'><group>Friends</group></item></query>",
     )
-    for number in range(20):
-        alice.say(f"bob@{DOMAIN}", f"<body>Hello &lt;{number}&gt; ☃</body>")
-    await bob.body("Hello <19> ☃")
+    await greet(alice, bob)
     await alice.logout()
     await bob.logout()
-
-
-def done(coroutine):
-    asyncio.set_event_loop(LOOP)
-    return LOOP.run_until_complete(asyncio.wait_for(coroutine, 60))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import re
 
-from conftest import FORMER, NOW, POPLAR, WALNUT, done, has, play
+from clients import done
+from conftest import FORMER, NOW, POPLAR, WALNUT, has, play
 
 # What runs and what is written meanwhile, as graphs, is in /var.
 HAS = """

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import secrets
@@ -15,13 +14,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from clients import Client, archive
+from clients import Client, archive, done, greet
 from hosts import CA, PLAIN, TOP, Host, command
 
 INVENTORY = TOP / "molecule/upgrade/inventory"
 ((NAME, SAID),) = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["hosts"].items()
 ADDRESS, DOMAIN = SAID["ansible_host"], SAID["xmpp_domain"]
-LOOP = asyncio.new_event_loop()
 # The interpreter is found out by Ansible, as at an operator's: Debian 13 has another one.
 OPERATOR = {key: value for key, value in PLAIN.items() if key != "ANSIBLE_PYTHON_INTERPRETER"}
 
@@ -75,16 +73,9 @@ async def live(passwords: dict[str, str]) -> None:
     alice, bob = await login("alice", passwords["alice"]), await login("bob", passwords["bob"])
     bob.say(f"alice@{DOMAIN}", "<body>Hello Alice</body>")
     await alice.body("Hello Alice")
-    for number in range(20):
-        alice.say(f"bob@{DOMAIN}", f"<body>Hello &lt;{number}&gt; ☃</body>")
-    await bob.body("Hello <19> ☃")
+    await greet(alice, bob)
     await alice.logout()
     await bob.logout()
-
-
-def done(coroutine):
-    asyncio.set_event_loop(LOOP)
-    return LOOP.run_until_complete(asyncio.wait_for(coroutine, 60))
 
 
 @pytest.fixture(scope="session")

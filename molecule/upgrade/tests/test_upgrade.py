@@ -10,7 +10,8 @@ import re
 import time
 
 import pytest
-from conftest import done, end, play, read, started
+from clients import done
+from conftest import end, play, read, started
 from cuts import COPYING, GATE, KILL_INITDB, TABLE, clusters, lose_power, psql, waiting
 from hosts import until
 
