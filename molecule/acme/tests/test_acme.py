@@ -279,9 +279,25 @@ def test_the_journal_has_the_reason(maple):
         maple.out("cp /run/right.json /etc/xmpp/certificate.json; systemctl reset-failed xmpp-certificate.service")
 
 
-def names_of(authority) -> set[str]:
+def names_of(authority, kind: str = "ECDSA") -> set[str]:
     """The names of the certificate that Prosody serves."""
-    return set(re.findall(r"DNS:([^\s,]+)", served(authority, "-ext subjectAltName")[5222]))
+    return set(re.findall(r"DNS:([^\s,]+)", served(authority, "-ext subjectAltName", kind)[5222]))
+
+
+def ordered(authority, unproven: str, order):
+    """Order while a name cannot be proven; returns what was served before, and the result.
+
+    Once more where the name has passed: Pebble takes a proof of before in one order of a hundred, though told never to
+    (its wfe.go compares with ">").
+    """
+    while True:
+        before = both(authority)
+        result = order()
+        after = both(authority)
+        new = [kind for kind in KINDS if after[kind, 5222] != before[kind, 5222]]
+        if not any(unproven in names_of(authority, kind) for kind in new):
+            return before, result
+        print(f"{unproven} was not proven anew for {', '.join(new)}")
 
 
 def test_a_name_that_cannot_be_proven_does_not_hold_up_the_others(maple, authority):
@@ -290,23 +306,22 @@ def test_a_name_that_cannot_be_proven_does_not_hold_up_the_others(maple, authori
     block = "/etc/unbound/anchors/block.conf"
     authority.out(f"echo 'local-zone: _acme-challenge.{bad} always_nxdomain' > {block} && systemctl restart unbound")
     try:
-        before = both(authority)
-        result = renew(maple)
+        before, result = ordered(authority, bad, lambda: renew(maple))
         assert result.rc == 1 and f"Domain: {bad}" in result.stderr
         assert both(authority) == before, "a name was taken from those who have it"
         # Of a host whose certificate nobody trusts yet, there is nothing to be lost.
-        maple.out("cd /var/lib/xmpp-certificate && rm -r state.json ordered")
-        result = maple.run("xmpp-certificate")
+        forget = "cd /var/lib/xmpp-certificate && rm -rf state.json ordered"
+        _before, result = ordered(authority, bad, lambda: maple.run(f"{forget} && xmpp-certificate"))
         print(result.stdout, result.stderr)
         assert result.rc == 1 and "issued: valid until" in result.stdout
         assert f"The certificate is renewed, but it lacks {bad}: " in result.stderr
         assert names_of(authority) == set(NAMES) - {bad}
         # The timer does not try again at once, and tells why; and nothing is ordered that brings nothing.
-        before = both(authority)
         assert maple.run("systemctl start xmpp-certificate.service").rc != 0
         said = maple.out("journalctl -q -o cat -u xmpp-certificate -n 12")
         assert "(it is tried again at " in said and f"Domain: {bad}" in said
-        assert maple.run("xmpp-certificate").rc == 1 and both(authority) == before
+        before, result = ordered(authority, bad, lambda: maple.run("xmpp-certificate"))
+        assert result.rc == 1 and both(authority) == before
     finally:
         authority.out(f"rm {block} && systemctl restart unbound")
         maple.out("systemctl reset-failed xmpp-certificate.service")

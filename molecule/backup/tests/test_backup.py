@@ -252,7 +252,7 @@ def test_no_room_for_the_copy(willow, alarm):
         willow.host.out("cp /root/state.json /var/lib/xmpp-backup/")
         alarm(["there is no space for a copy of /var/lib/prosody/prosody.sqlite", "are left to others"])
     finally:
-        willow.host.out("umount /var/lib/xmpp-backup")
+        willow.host.unmount("/var/lib/xmpp-backup")
 
 
 def test_a_full_cache_is_no_matter(willow):
@@ -261,7 +261,7 @@ def test_a_full_cache_is_no_matter(willow):
         start(willow)
         assert state(willow)["last_error"] is None
     finally:
-        willow.host.out("umount /var/cache/xmpp-backup")
+        willow.host.unmount("/var/cache/xmpp-backup")
 
 
 def test_one_that_is_killed(willow, alarm):
