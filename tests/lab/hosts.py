@@ -58,7 +58,7 @@ class Host:
 
     def unmount(self, *places: str) -> None:
         """Unmount what a test has mounted, while systemd starts nothing: the unit would fail at the mounts of its sandbox."""
-        still = "until [ -z \"$(systemctl list-jobs --no-legend)\" ]; do sleep 0.1; done"
+        still = 'until [ -z "$(systemctl list-jobs --no-legend)" ]; do sleep 0.1; done'
         self.out(f"timeout 300 bash -c '{still}' && umount --lazy {' '.join(places)}")
 
 
