@@ -93,6 +93,65 @@ async def test_0363_a_file_is_sent_with_its_type(internet, alice, media_type):
     assert answer.endswith("hello")
 
 
+# Half of a file goes to Prosody itself, which nginx gives whole ones only; the rest when that is on the disk.
+HALVES = """
+import glob, os, socket, sys, time
+host, path, token = sys.argv[1:]
+half = bytes(2**20)
+with socket.create_connection(("127.0.0.1", 5280)) as stream:
+    head = f"PUT /{path} HTTP/1.1\\r\\nHost: {host}\\r\\nAuthorization: {token}\\r\\nContent-Length: {2 * len(half)}\\r\\n\\r\\n"
+    stream.sendall(head.encode() + half)
+    end = time.monotonic() + 60
+    while not (found := [file for file in glob.glob("/var/lib/prosody/*/http_file_share/*~") if os.path.getsize(file) > 2**19]):
+        if time.monotonic() > end:
+            sys.exit("nothing of the first half is on the disk")
+        time.sleep(0.05)
+    print(os.path.getsize(found[0]), "bytes are on the disk")
+    stream.sendall(half)
+    print(stream.recv(12).decode())
+"""
+
+
+async def test_an_upload_goes_to_the_disk_as_it_comes(rosewood, alice):
+    """And not into memory, where each part costs the more time the longer the body is."""
+    given = await slot(alice, size=str(2**21), **{"content-type": "application/octet-stream"})
+    path = given["put"].split("/", 3)[3]
+    said = rosewood.out(f"python3 - {shlex.join([UPLOADS, path, given['token']])}", stdin=HALVES)
+    print(said)
+    assert said.endswith("HTTP/1.1 201")
+
+
+# Kept in memory, written to the disk as it comes, and more than Prosody would keep by default.
+@pytest.mark.parametrize("size", [1000, 2**21, 12 * 2**20])
+async def test_who_is_refused_learns_why(internet, alice, size):
+    """Of each reason its status; and the slot is as good afterwards as before."""
+    given = await slot(alice, size=str(size))
+    other = await slot(alice, size=str(size))
+    ask = "--silent --output /dev/null --write-out '%{http_code}\\n' --max-time 60 --header 'Content-Type:' --upload-file /run/body"
+    asked = {
+        "another slot's token": f"--header {shlex.quote('Authorization: ' + other['token'])}",
+        "no token": "",
+        "another length": f"--header {shlex.quote('Authorization: ' + given['token'])}",
+        "all is well": f"--header {shlex.quote('Authorization: ' + given['token'])}",
+        "it is there already": f"--header {shlex.quote('Authorization: ' + given['token'])}",
+    }
+    url = shlex.quote(given["put"])
+    words = [
+        f"{ask.replace('/run/body', '/run/longer') if what == 'another length' else ask} {header} {url}"
+        for what, header in asked.items()
+    ]
+    internet.out(f"head -c {size} /dev/zero > /run/body; head -c {size + 1} /dev/zero > /run/longer")
+    said = dict(zip(asked, internet.out(f"curl {' --next '.join(words)}").split(), strict=True))
+    print(size, said)
+    assert said == {
+        "another slot's token": "403",
+        "no token": "401",
+        "another length": "413",
+        "all is well": "201",
+        "it is there already": "409",
+    }
+
+
 async def test_a_slot_from_before_the_check_injects_nothing(internet, rosewood, alice):
     """Prosody has such types and sizes in its store: the attributes of an accepted request are overwritten there."""
     given = await slot(alice)
