@@ -35,11 +35,10 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands i
     attempt,
     run,
 )
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.upgrade_notes import FOLDER, STATE, STEPS
 
 POSTGRESQL = {OLD: "15", NEW: "17"}
 
-FOLDER = "/var/lib/xmpp-upgrade"
-STATE = f"{FOLDER}/state.json"
 LOCK = f"{FOLDER}/lock"
 SOURCES = "/etc/apt/sources.list"
 SOURCES_PARTS = "/etc/apt/sources.list.d"
@@ -309,13 +308,9 @@ class Upgrade:
                 self._apt("upgrade")
                 state["uris"] = sorted({one["uri"] for one in targets() if is_debian(one)})
                 self._note(state)
-            steps = {
-                "sources": self._step_sources,
-                "packages": self._step_packages,
-                "postgresql": self._step_postgresql,
-            }
+            steps = (self._step_sources, self._step_packages, self._step_postgresql)
             changed = False
-            for name, step in steps.items():
+            for name, step in zip(STEPS, steps, strict=True):
                 if name in state.get("done", []):
                     continue
                 step(state)

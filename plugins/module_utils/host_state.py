@@ -13,6 +13,7 @@ import os
 import re
 import socket
 
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import upgrade_notes
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import CommandError, attempt
 
 DPKG_FORMAT = "${db:Status-Status}\t${db:Status-Want}\t${db:Status-Eflag}\t${Package}\t${Architecture}\t${Version}\n"
@@ -179,5 +180,6 @@ def host_state(check_mode, root="/", runner=run):
         "check_mode": bool(check_mode),
         "disk_size": disk_size(root),
         "ipv6": has_ipv6(),
+        "upgrade_left": upgrade_notes.left(root),
         "apt": "python3-apt" in packages and os.path.exists(os.path.join(root, "usr/bin/python3")),
     }

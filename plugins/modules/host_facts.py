@@ -178,6 +178,14 @@ ansible_facts:
           description: Whether the module ran in check mode.
           returned: success
           type: bool
+        upgrade_left:
+          description:
+            - The steps that are left of an upgrade of Debian that has stopped in its middle.
+            - They are those of M(magicbroccoli.xmpp.debian_upgrade). None where none has begun.
+          returned: success
+          type: list
+          elements: str
+          sample: ["postgresql"]
         apt:
           description:
             - Whether the host's own Python can C(import apt), which M(ansible.builtin.apt) needs.

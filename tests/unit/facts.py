@@ -8,6 +8,7 @@ STATE = {
     "apt": True,
     "check_mode": False,
     "disk_size": 10**11,
+    "upgrade_left": [],
     "groups": ["root"],
     "ipv6": True,
     "packages": {},

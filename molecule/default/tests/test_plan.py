@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from conftest import HOSTNAME, INVENTORY, SCENARIO
-from hosts import ansible
+from hosts import ansible, apply
 
 # One fault of each kind and for each role: what breaks it, and what the plan says of it.
 FAULTS = {
@@ -29,9 +29,11 @@ FAULTS = {
 }
 
 
+MORE = ("--limit", HOSTNAME, f"--inventory={SCENARIO.parent}")
+
+
 def play(name: str, *options: str) -> str:
-    more = ("--limit", HOSTNAME, f"--inventory={SCENARIO.parent}")
-    done = ansible("ansible-playbook", f"magicbroccoli.xmpp.{name}", *options, *more, inventory=INVENTORY)
+    done = ansible("ansible-playbook", f"magicbroccoli.xmpp.{name}", *options, *MORE, inventory=INVENTORY)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
 
@@ -74,3 +76,23 @@ def test_a_unit_that_does_not_start_is_shown_with_its_journal(rosewood):
         assert "there is no port" in done.stdout
     finally:
         rosewood.out(f"rm {unit}; systemctl daemon-reload; systemctl reset-failed")
+
+
+@pytest.mark.any_release("what an upgrade has left is read from its notes")
+def test_nothing_comes_in_between_of_an_upgrade(rosewood):
+    """One that has stopped while PostgreSQL's data is in the old version: neither the site nor a role alone changes a thing."""
+    notes = "/var/lib/xmpp-upgrade"
+    rosewood.out(f"mkdir {notes}")
+    rosewood.out(f"cat > {notes}/state.json", stdin='{"done": ["sources", "packages"]}')
+    try:
+        site = ansible("ansible-playbook", "magicbroccoli.xmpp.site", *MORE, inventory=INVENTORY)
+        alone = apply(["nginx"], HOSTNAME, *MORE, inventory=INVENTORY)
+    finally:
+        rosewood.out(f"rm -r {notes}")
+    for done in (site, alone):
+        said = " ".join((done.stdout + done.stderr).split())
+        assert done.returncode == 2 and "changed=0" in said, said[-3000:]
+        assert (
+            f"{HOSTNAME} is in the middle of an upgrade to Debian 13, which lacks the steps postgresql. "
+            "Run playbook upgrade_debian again: it goes on from there." in said
+        ), said[-3000:]

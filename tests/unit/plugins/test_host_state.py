@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 import errno
+import json
 import shutil
 import socket
 import sys
@@ -144,6 +145,25 @@ def test_users_and_modes(root):
     found = reader.host_state(True, str(root), recorded)
     assert found["users"] == ["prosody", "root"]
     assert (found["check_mode"], found["apt"]) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("noted", "left"),
+    [
+        (None, []),
+        # Debian 12 as it was, which the upgrade has only looked at.
+        ({"running": []}, []),
+        ({"done": ["sources"]}, ["packages", "postgresql"]),
+        ({"done": ["sources", "packages"]}, ["postgresql"]),
+        ({"done": ["sources", "packages", "postgresql"]}, []),
+    ],
+)
+def test_an_upgrade_that_has_stopped(root, noted, left):
+    if noted is not None:
+        folder = root / "var/lib/xmpp-upgrade"
+        folder.mkdir()
+        (folder / "state.json").write_text(json.dumps(noted))
+    assert reader.host_state(False, str(root), recorded)["upgrade_left"] == left
 
 
 def test_the_disk_is_that_of_var_lib(root):
