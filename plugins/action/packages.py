@@ -43,10 +43,12 @@ class ActionModule(ActionBase):
         self._end = time.monotonic() + self._seconds
         self._told: list = []
         apt = {"name": args["name"], "state": args["state"], **(APT if args["state"] == "present" else {})}
+        # A difference is ansible.builtin.apt's to show.
+        self._first = args["state"] == "present" and not self._task.diff
         while True:
-            if not self._task.check_mode:
-                self._wait()
-            answer = self._execute_module(module_name="ansible.builtin.apt", module_args=apt, task_vars=task_vars)
+            answer = None if self._task.check_mode else self._wait()
+            if answer is None:
+                answer = self._execute_module(module_name="ansible.builtin.apt", module_args=apt, task_vars=task_vars)
             # Somebody was quicker.
             if not (answer.get("failed") and LOCKED.search(f"{answer.get('msg')} {answer.get('stderr', '')}")):
                 break
@@ -55,27 +57,27 @@ class ActionModule(ActionBase):
         return result | answer | {"waited_for": self._told}
 
     def _wait(self):
-        """Waits until nobody uses apt, and says who does."""
+        """Waits until nobody uses apt, and says who does. Returns apt's answer if the packages were the host's first ones."""
         told = ""
         while True:
             seconds = max(0, min(SLICE, int(self._end - time.monotonic())))
             answer = self._execute_module(
                 module_name=MODULE,
-                module_args={"name": self._name, "_told": told, "_seconds": seconds},
+                module_args={"name": self._name, "_told": told, "_seconds": seconds, "_first": self._first},
                 task_vars=self._vars,
             )
             if answer.get("failed"):
                 raise AnsibleActionFail(answers.problem(answer))
             busy = answer["busy"]
             if not busy:
-                return
+                return answer.get("installed")
             if time.monotonic() >= self._end:
                 if busy.startswith("cloud-init"):
                     # It has no lock, and some of them never end.
                     Display().warning(
                         f"{self._host}: {busy}, after {self._seconds} s; its packages are installed all the same"
                     )
-                    return
+                    return None
                 raise AnsibleActionFail(
                     f"apt is busy: {busy}, for more than {self._seconds} s. See what it does (systemctl list-jobs; ps -ef), let "
                     "it end or mend it, and run the playbook again"

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import apt_locks
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import apt_first, apt_locks
 
 DOCUMENTATION = r"""
 module: packages
@@ -21,6 +21,8 @@ description:
   - First it waits until no other process holds a lock of apt or dpkg, and cloud-init has ended. A fresh machine upgrades itself
     in its first minutes. It says which process it waits for.
   - What begins to use apt in between is waited for, too.
+  - On a host without C(python3-apt), which M(ansible.builtin.apt) needs, C(apt-get) installs it in one transaction with the
+    packages.
 options:
   name:
     description: The packages.
@@ -70,6 +72,8 @@ def main():
             # Of the action plugin, which does the rest: who was told of already, and how long is waited this time.
             "_told": {"type": "str"},
             "_seconds": {"type": "int"},
+            # Whether to install them here and now, where they are the host's first ones.
+            "_first": {"type": "bool", "default": False},
         },
         supports_check_mode=True,
     )
@@ -78,7 +82,10 @@ def main():
     end = time.monotonic() + module.params["_seconds"]
     while (found := apt_locks.busy()) and found == module.params["_told"] and time.monotonic() < end:
         time.sleep(1)
-    module.exit_json(changed=False, busy=found)
+    answer = {"changed": False, "busy": found}
+    if not found and module.params["_first"] and apt_first.applies(module.params["name"]):
+        answer["installed"] = apt_first.install(module.params["name"])
+    module.exit_json(**answer)
 
 
 if __name__ == "__main__":

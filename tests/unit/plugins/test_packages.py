@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import pytest
 from ansible.errors import AnsibleActionFail
 from ansible_collections.magicbroccoli.xmpp.plugins.action import packages
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import apt_locks
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils import apt_first, apt_locks
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.commands import CommandError, Finished
 
 HOLD = (
     "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print('held', flush=True);"
@@ -66,19 +67,23 @@ def test_cloud_init_is_waited_for_but_by_what_it_starts(locks, tmp_path):
 class Action(packages.ActionModule):
     """The host answers as it is told, and the clock passes by waiting."""
 
-    def __init__(self, busy, apt, check_mode=False):
+    def __init__(self, busy, apt, check_mode=False, diff=False, state="present", first=()):
         self.busy, self.apt, self.now, self.calls = list(busy), list(apt), 0.0, []
-        self._task = SimpleNamespace(check_mode=check_mode)
+        self._task = SimpleNamespace(check_mode=check_mode, diff=diff)
+        self.state, self.first = state, list(first)
 
     def validate_argument_spec(self, _spec):
-        return None, {"name": ["nginx"], "state": "present", "wait_seconds": 60}
+        return None, {"name": ["nginx"], "state": self.state, "wait_seconds": 60}
 
     def _execute_module(self, module_name, module_args, task_vars):
         self.calls.append((module_name, module_args))
         if module_name == "ansible.builtin.apt":
             return self.apt.pop(0) if self.apt else {"changed": True}
         self.now += module_args["_seconds"] or 1
-        return {"busy": self.busy.pop(0) if self.busy else ""}
+        answer = {"busy": self.busy.pop(0) if self.busy else ""}
+        if self.first and module_args["_first"] and not answer["busy"]:
+            answer["installed"] = self.first.pop(0)
+        return answer
 
 
 @pytest.fixture
@@ -136,3 +141,50 @@ def test_there_is_an_end_to_waiting(run):
 
 def test_check_mode_waits_for_nobody(run):
     assert run(busy=[FIRST], check_mode=True)[2] == ["ansible.builtin.apt"]
+
+
+def test_the_first_packages_of_a_host_need_no_python_apt(run):
+    result, _said, calls = run(first=[{"changed": True}])
+    assert result == {"changed": True, "waited_for": []} and calls == ["magicbroccoli.xmpp.packages"]
+    # Who was quicker is waited for, as ever.
+    result, _said, calls = run(busy=["", FIRST, ""], first=[LOCKED, {"changed": True}])
+    assert result == {"changed": True, "waited_for": [FIRST]} and "ansible.builtin.apt" not in calls
+    result, _said, calls = run(first=[{"failed": True, "msg": "no"}])
+    assert result["failed"] and "ansible.builtin.apt" not in calls
+    for options in ({"diff": True}, {"state": "absent"}, {"check_mode": True}):
+        assert run(first=[{"changed": True}], **options)[2][-1] == "ansible.builtin.apt", options
+
+
+def test_which_packages_are_the_first(tmp_path):
+    places = {"bindings": str(tmp_path / "apt"), "policy": str(tmp_path / "policy-rc.d")}
+    assert apt_first.applies(["nginx", "lua-dbi-sqlite3"], **places)
+    for name in ("nginx=1.26", "nginx-", "nginx+", "nginx*", "lua5.4", "nginx:i386", "nginx/sid", "-o", ""):
+        assert not apt_first.applies(["nginx", name], **places), name
+    # A policy of somebody else, be it a link to nowhere.
+    (tmp_path / "policy-rc.d").symlink_to("gone")
+    assert not apt_first.applies(["nginx"], **places)
+    (tmp_path / "policy-rc.d").unlink()
+    (tmp_path / "apt").mkdir()
+    assert not apt_first.applies(["nginx"], **places)
+
+
+@pytest.mark.parametrize("fails", ["", "update", "install", "start"])
+def test_no_daemon_starts_while_the_first_packages_are_installed(fails, tmp_path):
+    policy, calls = tmp_path / "policy-rc.d", []
+
+    def runner(command, seconds, environment):
+        assert subprocess.run([policy, "nginx", "start"], check=False).returncode == 101
+        assert environment["DEBIAN_FRONTEND"] == "noninteractive" and seconds is None
+        calls.append(command)
+        if fails == "start":
+            raise CommandError(command, "No such file or directory")
+        return Finished(100, "", "E: Could not get lock") if fails in command else Finished(0, "done", "")
+
+    answer = apt_first.install(["nginx"], policy=str(policy), runner=runner)
+    assert not policy.exists()
+    assert calls[-1][-1] == ("python3-apt" if fails in ("", "install") else "update")
+    if fails:
+        assert answer["failed"] and (fails == "start" or packages.LOCKED.search(answer["msg"])), answer
+    else:
+        assert answer == {"changed": True, "stdout": "done"}
+        assert {"--no-upgrade", "nginx", "APT::Install-Recommends=no"} < set(calls[-1])
