@@ -168,23 +168,66 @@ def test_which_packages_are_the_first(tmp_path):
     assert not apt_first.applies(["nginx"], **places)
 
 
-@pytest.mark.parametrize("fails", ["", "update", "install", "start"])
-def test_no_daemon_starts_while_the_first_packages_are_installed(fails, tmp_path):
-    policy, calls = tmp_path / "policy-rc.d", []
+@pytest.fixture
+def first(tmp_path):
+    """Installs the first packages of a host; returns the result and what was run, with what of systemd reaches the scripts."""
+    (tmp_path / "running").mkdir()
+    exe, calls = tmp_path / "exe", []
+    exe.symlink_to("/usr/lib/systemd/systemd")
+    policy = tmp_path / "policy-rc.d"
+    needrestart = tmp_path / "needrestart"
 
-    def runner(command, seconds, environment):
-        assert subprocess.run([policy, "nginx", "start"], check=False).returncode == 101
-        assert environment["DEBIAN_FRONTEND"] == "noninteractive" and seconds is None
-        calls.append(command)
-        if fails == "start":
-            raise CommandError(command, "No such file or directory")
-        return Finished(100, "", "E: Could not get lock") if fails in command else Finished(0, "done", "")
+    def install(fails=""):
+        def runner(command, seconds, environment=None):
+            calls.append((*command, *(f"{name}={value}" for name, value in (environment or {}).items())))
+            if fails == "begin":
+                raise CommandError(command, "No such file or directory")
+            if command[0] == "apt-get":
+                assert subprocess.run([policy, "nginx", "start"], check=False).returncode == 101
+                assert environment["DEBIAN_FRONTEND"] == "noninteractive" and seconds is None
+            return Finished(100, "", "E: Could not get lock") if fails in command else Finished(0, "done", "")
 
-    answer = apt_first.install(["nginx"], policy=str(policy), runner=runner)
-    assert not policy.exists()
-    assert calls[-1][-1] == ("python3-apt" if fails in ("", "install") else "update")
-    if fails:
-        assert answer["failed"] and (fails == "start" or packages.LOCKED.search(answer["msg"])), answer
-    else:
-        assert answer == {"changed": True, "stdout": "done"}
-        assert {"--no-upgrade", "nginx", "APT::Install-Recommends=no"} < set(calls[-1])
+        places = {"policy": policy, "needrestart": needrestart, "running": tmp_path / "running", "exe": exe}
+        answer = apt_first.install(["nginx"], runner=runner, **{name: str(path) for name, path in places.items()})
+        assert not policy.exists()
+        return answer, calls
+
+    install.exe, install.needrestart, install.running = exe, needrestart, tmp_path / "running"
+    return install
+
+
+@pytest.mark.parametrize(("fails", "ran"), [("update", 1), ("install", 3), ("begin", 1), ("daemon-reload", 3)])
+def test_the_first_packages_that_fail_say_why(fails, ran, first):
+    answer, calls = first(fails)
+    print(answer)
+    assert answer["failed"] and len(calls) == ran
+    assert bool(packages.LOCKED.search(answer["msg"])) is (fails in ("update", "install"))
+    if fails == "daemon-reload":
+        assert "systemctl daemon-reload failed" in answer["msg"]
+
+
+def test_systemd_reads_the_units_of_the_first_packages_once(first):
+    answer, calls = first()
+    assert answer == {"changed": True, "stdout": "done"}
+    update, install, reload = calls
+    assert "update" in update and "SYSTEMD_OFFLINE=1" not in update
+    options = {"--no-upgrade", "nginx", "python3-apt", "APT::Install-Recommends=no", "SYSTEMD_OFFLINE=1"}
+    assert options < set(install)
+    assert reload == ("systemctl", "daemon-reload")
+
+
+def test_systemd_that_was_replaced_starts_anew(first):
+    first.exe.unlink()
+    first.exe.symlink_to("/usr/lib/systemd/systemd (deleted)")
+    assert first()[1][-1] == ("systemctl", "daemon-reexec")
+
+
+def test_where_needrestart_restarts_daemons_it_reaches_systemd(first):
+    first.needrestart.mkdir()
+    _answer, calls = first()
+    assert len(calls) == 2 and "SYSTEMD_OFFLINE=1" not in calls[-1]
+
+
+def test_a_host_that_was_not_booted_has_no_units_to_read(first):
+    first.running.rmdir()
+    assert [call[0] for call in first()[1]] == ["apt-get", "apt-get"]
