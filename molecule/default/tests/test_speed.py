@@ -11,6 +11,8 @@ from conftest import RELEASE, shell
 def test_lua_looks_at_young_objects_first(rosewood):
     # It returns the mode before this call.
     assert shell(rosewood, 'return collectgarbage("generational")') == "generational"
+    # And at all before half of the heap is garbage; Lua does not tell its own settings.
+    assert shell(rosewood, 'return require "core.configmanager".get("*", "gc").major_threshold') == "25"
 
 
 def test_sqlite_waits_for_the_disk_at_checkpoints_only(rosewood):
