@@ -12,7 +12,7 @@ from xml.sax.saxutils import quoteattr
 
 import pytest
 from clients import CLIENT, SECONDS, Client, Refused, condition
-from conftest import DOMAIN, create
+from conftest import DOMAIN, RELEASE, create
 from slixmpp.xmlstream.handler import Waiter
 from slixmpp.xmlstream.matcher import MatcherId
 
@@ -143,8 +143,9 @@ async def test_who_is_refused_learns_why(internet, alice, size):
     internet.out(f"head -c {size} /dev/zero > /run/body; head -c {size + 1} /dev/zero > /run/longer")
     said = dict(zip(asked, internet.out(f"curl {' --next '.join(words)}").split(), strict=True))
     print(size, said)
+    # Prosody 0.12 knows no status for a condition of its own.
     assert said == {
-        "another slot's token": "403",
+        "another slot's token": "400" if RELEASE == "bookworm" else "403",
         "no token": "401",
         "another length": "413",
         "all is well": "201",
