@@ -10,13 +10,11 @@
 -- Works on Prosody 0.12 and 13. Load it on the component. To be removed when Debian's Prosody or nginx does so itself.
 
 module:depends("http_file_share");
-local server = require "net.http.server";
-local url = require "socket.url";
+local uploads = module:require "uploads";
 
 local nowhere = { write = function () return true; end };
 
-local path = url.parse(module:http_url("file_share", "/file_share")).path:gsub("/?$", "/*");
-module:hook_object_event(server, "PUT " .. module:get_option_string("http_host", module.host) .. path, function (event)
+uploads.hook("PUT", function (event)
 	local request, response = event.request, event.response;
 	if request.partial then
 		-- Whatever is answered now, before the body is there, refuses it.

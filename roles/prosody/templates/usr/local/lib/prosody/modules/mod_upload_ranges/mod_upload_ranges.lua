@@ -8,8 +8,7 @@
 -- Works on Prosody 0.12 and 13. Load it on the component. To be removed when Debian's Prosody does so itself.
 
 module:depends("http_file_share");
-local server = require "net.http.server";
-local url = require "socket.url";
+local uploads = module:require "uploads";
 local range = module:require "range";
 
 -- The part of a file, as what sends files reads it.
@@ -24,8 +23,7 @@ local function part(file, length)
 	};
 end
 
-local path = url.parse(module:http_url("file_share", "/file_share")).path:gsub("/?$", "/*");
-module:hook_object_event(server, "GET " .. module:get_option_string("http_host", module.host) .. path, function (event)
+uploads.hook("GET", function (event)
 	local request, response = event.request, event.response;
 	local wanted, unless_changed = request.headers.range, request.headers.if_range;
 	request.headers.range = nil;

@@ -14,8 +14,6 @@ local cache = require "util.cache";
 local errors = require "util.error";
 local jid = require "util.jid";
 local array = require "util.array";
-local server = require "net.http.server";
-local url = require "socket.url";
 local modulemanager = require "core.modulemanager";
 local request = module:require "request";
 local files = module:require "uploads";
@@ -39,8 +37,7 @@ local function check_headers(response)
 	end
 	if not tostring(headers.content_length):find("^%d+$") then headers.content_length = nil; end
 end
-local path = url.parse(module:http_url("file_share", "/file_share")).path:gsub("/?$", "/*");
-module:hook_object_event(server, "GET " .. module:get_option_string("http_host", module.host) .. path, function (event)
+files.hook("GET", function (event)
 	local response = event.response;
 	local send_file = response.send_file;
 	function response:send_file(file)
