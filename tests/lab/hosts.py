@@ -56,10 +56,10 @@ class Host:
         assert result.rc == 0, f"{command}\nended with {result.rc}:\n{result.stdout}{result.stderr}"
         return result.stdout.strip()
 
-    def unmount(self, *places: str) -> None:
+    def unmount(self, places: str) -> None:
         """Unmount what a test has mounted, while systemd starts nothing: the unit would fail at the mounts of its sandbox."""
         still = 'until [ -z "$(systemctl list-jobs --no-legend)" ]; do sleep 0.1; done'
-        self.out(f"timeout 300 bash -c '{still}' && umount --lazy {' '.join(places)}")
+        self.out(f"timeout 300 bash -c '{still}' && umount --lazy {places}")
 
 
 class Journal:

@@ -111,8 +111,7 @@ KEEPING = "alarms cannot be kept on disk"
 )
 def test_a_disk_takes_nothing(hazel, admin, give, what, breaks, mends):
     """/var is full, or cannot be written: the alarm comes as ever, and that nothing can be kept comes, too."""
-    tops = ("/var/lib/xmpp-alarm", "/var/tmp")
-    places = " ".join(tops)
+    places = "/var/lib/xmpp-alarm /var/tmp"
     hazel.out("systemctl stop xmpp-alarm.service")
     hazel.out(f"bash -ec 'for place in {places}; do mount -t tmpfs -o size=64k,mode=700 test $place; done'")
     try:
@@ -136,7 +135,7 @@ def test_a_disk_takes_nothing(hazel, admin, give, what, breaks, mends):
         assert hazel.out("cat /var/lib/xmpp-alarm/alarms.json") == "{}"
     finally:
         hazel.out("systemctl stop xmpp-alarm.service")
-        hazel.unmount(*tops)
+        hazel.unmount(places)
 
 
 def test_the_mail_queue_takes_nothing(hazel, admin, give):
@@ -163,7 +162,7 @@ def test_names_are_not_resolved(hazel, admin, give):
         admin.wait(f"No names {RUN}", mail=False)
         assert admin.mails == []
     finally:
-        hazel.unmount("/etc/hosts", "/etc/resolv.conf")
+        hazel.unmount("/etc/hosts /etc/resolv.conf")
     give(f"Names again {RUN}")
     admin.wait(f"Names again {RUN}", seconds=90)
     admin.wait(f"No names {RUN}", seconds=90)

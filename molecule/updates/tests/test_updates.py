@@ -111,8 +111,7 @@ def test_the_self_test_sees_what_is_broken_and_tells(host):
 def test_the_self_test_of_a_full_disk(host):
     """It cannot note what it finds, nor make folders in /var/tmp: it tells, and all is well when there is room again."""
     host.alarms()
-    tops = ("/var/lib/xmpp-status", "/var/tmp")
-    places = " ".join(tops)
+    places = "/var/lib/xmpp-status /var/tmp"
     host.out(
         f"for place in {places}; do mount -t tmpfs -o size=4k,nodev,nosuid,noexec test $place && head -c 4096 /dev/zero > $place/filler; done"
     )
@@ -127,7 +126,7 @@ def test_the_self_test_of_a_full_disk(host):
         assert host.alarms() == ["SUBJECT --over status: notes of this test"]
         assert host.state(STATUS)["ok"]
     finally:
-        host.unmount(*tops)
+        host.unmount(places)
 
 
 # Prosody opens its ports when it has loaded everything.
