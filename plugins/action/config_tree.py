@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import pathlib
 from collections.abc import Mapping
+from typing import Any
 
 from ansible import constants as C
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
@@ -17,8 +19,10 @@ from ansible.plugins.action import ActionBase
 from ansible.template import generate_ansible_template_vars, trust_as_template
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_texts import pack
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import host_package
+from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import plan as plans
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.config_tree import (
     SUFFIX,
+    check_apart,
     check_serial,
     command,
     destinations,
@@ -29,6 +33,9 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.config_tree imp
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.variables import Variables
 
 MODULE = "magicbroccoli.xmpp.config_tree"
+COLLECTION = "magicbroccoli.xmpp"
+# Among the trees of several roles, the one that is no role's.
+SHARED = "package on the host"
 VAULT = b"$ANSIBLE_VAULT;"
 # The package of the programs on a host, which is of the collection and not of one role.
 PACKAGE = pathlib.Path(__file__).parents[1] / "module_utils" / "host"
@@ -54,6 +61,39 @@ class Renderer(ActionBase):
         entries = plan(self._files(args, package), sources)
         self._render(src, sources, entries, variables)
         return entries
+
+    @staticmethod
+    def role_path(role):
+        """Where a role of the collection is. Raises ValueError."""
+        root = importlib.import_module(f"ansible_collections.{COLLECTION}").__path__[0]
+        path = os.path.join(root, "roles", str(role))
+        if not os.path.isdir(path):
+            raise ValueError(f"roles: {role!r} is not a role of {COLLECTION}; correct its name")
+        return path
+
+    @staticmethod
+    def role_plan(role, variables):
+        """The role's plan, which it has in `__<role>_plan`. Raises ValueError, and AnsibleError if it cannot be computed."""
+        name = f"__{role}_plan"
+        if name not in variables:
+            raise ValueError(f"roles: {role!r} has no {name}; import the role in this play")
+        found = variables.value(name)
+        if not isinstance(found, Mapping) or set(found) - set(plans.KEYS):
+            raise ValueError(f"{name}: it has to be a dictionary of {', '.join(plans.KEYS)}; correct it")
+        return found
+
+    def role_payload(self, role, found, variables):
+        """The payload of a role's plan, without the package that all programs share. Raises ValueError."""
+        path = self.role_path(role)
+        src = os.path.join(path, "templates")
+        own = {"role_path": path, "role_name": role, "ansible_search_path": [path]}
+        return self.payload(src if os.path.isdir(src) else None, found, variables.below(own), package=False)
+
+    def shared(self, found, variables):
+        """The package, as a payload by its name, where a plan of these has programs."""
+        if not any(one.get("files") is not None and one.get("programs") is not None for one in found):
+            return {}
+        return {SHARED: self.payload(None, {"programs": {}}, variables)}
 
     @staticmethod
     def _files(args, package=True):
@@ -154,20 +194,55 @@ class Renderer(ActionBase):
 class ActionModule(Renderer):
     """Renders a directory of templates and has the module put all of it in place."""
 
-    _VALID_ARGS = frozenset(("src", "files", "programs", "validate_tree", "validate_live"))
+    _VALID_ARGS = frozenset(("src", "files", "programs", "validate_tree", "validate_live", "roles", "installed"))
     _supports_check_mode = True
 
     def run(self, tmp=None, task_vars=None):
         super().run(tmp, task_vars)
         task_vars = task_vars or {}
         args = self._task.args
+        if args.get("installed"):
+            # By a task that has installed the files of several roles.
+            return {**args["installed"], "skipped_validators": []}
+        variables = Variables(self._templar, task_vars)
         try:
-            payload = self.payload(self._source(args.get("src")), args, Variables(self._templar, task_vars))
-            payload["validate_live"] = command(args.get("validate_live"), "validate_live")
+            if args.get("roles") is not None:
+                return self._of_roles(args, variables, task_vars)
+            payload = self._with_live(self.payload(self._source(args.get("src")), args, variables), args)
         except ValueError as e:
             raise AnsibleActionFail(str(e)) from None
         if not payload["files"]:
             return {"changed": False, "paths": [], "skipped_validators": []}
+        return self._sent(payload, task_vars)
+
+    def _of_roles(self, args, variables, task_vars):
+        """Installs what the plans of several roles have, in one transaction. Raises ValueError."""
+        if others := sorted(set(args) - {"roles"}):
+            raise ValueError(f"roles: it excludes {', '.join(others)}, which the roles' plans have; remove one of them")
+        found = {role: self.role_plan(role, variables) for role in args["roles"]}
+        state: Any = (task_vars.get("ansible_facts") or {}).get("host_state")
+        together = plans.only_files(found, state)
+        trees = self.shared([found[role] for role in together], variables)
+        for role in together:
+            trees[role] = self._with_live(self.role_payload(role, found[role], variables), found[role])
+        check_apart({name: payload["files"] for name, payload in trees.items()})
+        if not trees:
+            return {"changed": False, "paths": [], "roles": {}, "skipped_validators": []}
+        result = self._sent({"trees": trees}, task_vars)
+        if not result.get("failed"):
+            paths = result.pop("trees")
+            package = paths.pop(SHARED, [])
+            result["roles"] = {}
+            for role, own in paths.items():
+                of_role = sorted(own + (package if found[role].get("programs") is not None else []))
+                result["roles"][role] = {"changed": bool(of_role), "paths": of_role}
+        return result
+
+    @staticmethod
+    def _with_live(payload, args):
+        return {**payload, "validate_live": command(args.get("validate_live"), "validate_live")}
+
+    def _sent(self, payload, task_vars):
         return self._execute_module(module_name=MODULE, module_args={"_payload": pack(payload)}, task_vars=task_vars)
 
     def _source(self, src):

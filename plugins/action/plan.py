@@ -6,22 +6,17 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible_collections.magicbroccoli.xmpp.plugins.action.config_tree import Renderer
+from ansible_collections.magicbroccoli.xmpp.plugins.action.config_tree import SHARED, Renderer
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.config_tree_texts import pack
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils import answers, plan
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.variables import Variables
 
 MODULE = "magicbroccoli.xmpp.plan"
-COLLECTION = "magicbroccoli.xmpp"
-# Among the trees, the one that is no role's.
-PACKAGE = "package on the host"
 
 
 class ActionModule(Renderer):
@@ -42,21 +37,16 @@ class ActionModule(Renderer):
         task_vars = task_vars or {}
         # Tests of its parts say what is wrong where there is none.
         state: Any = (task_vars.get("ansible_facts") or {}).get("host_state")
-        root = importlib.import_module(f"ansible_collections.{COLLECTION}").__path__[0]
-        wanted = {}
-        for role in args["roles"]:
-            wanted[role] = os.path.join(root, "roles", role)
-            if not os.path.isdir(wanted[role]):
-                raise AnsibleActionFail(f"roles: {role!r} is not a role of {COLLECTION}; correct its name")
-        changes = {role: plan.Changes() for role in wanted}
         variables = Variables(self._templar, task_vars)
-        plans = {role: self._plan_of(role, changes[role], variables) for role in wanted}
         try:
+            wanted = {role: self.role_path(role) for role in args["roles"]}
+            changes = {role: plan.Changes() for role in wanted}
+            plans = {role: self._plan_of(role, changes[role], variables) for role in wanted}
             for role in wanted:
                 plan.compare_packages(plans[role], state, changes[role])
             # Packages bring users and programs that other roles' files depend on: none of these is worth a look yet.
             compare = args["compare"] and not any(changes.values())
-            told = self._compare(wanted, plans, changes, state, variables, task_vars) if compare else {}
+            told = self._compare(plans, changes, state, variables, task_vars) if compare else {}
         except ValueError as error:
             raise AnsibleActionFail(str(error)) from None
         due = plan.due(changes, plans) if compare else [*wanted]
@@ -73,21 +63,19 @@ class ActionModule(Renderer):
         )
         return result
 
-    def _compare(self, wanted, plans, changes, state, variables, task_vars):
+    def _compare(self, plans, changes, state, variables, task_vars):
         """Adds to each role's changes what is to be changed; returns what else the result has of it."""
-        trees, exists, notes = {}, {}, []
-        # Which all programs share: compared once, and not with each role that has some.
-        if any(found.get("files") is not None and found.get("programs") is not None for found in plans.values()):
-            trees[PACKAGE] = self.payload(None, {"programs": {}}, variables)
-        for role, path in wanted.items():
-            found = plans[role]
+        exists, notes = {}, []
+        # What all programs share is compared once, and not with each role that has some.
+        trees = self.shared(plans.values(), variables)
+        for role, found in plans.items():
             plan.compare_state(found, state, changes[role])
             notes += found.get("notes", [])
             exists[role] = found.get("exists", [])
             if found.get("files") is None:
                 continue
             try:
-                trees[role] = self._tree(role, path, found, variables)
+                trees[role] = self.role_payload(role, found, variables)
             except (ValueError, AnsibleError) as error:
                 # The role's own checks, which come next, say it better.
                 changes[role].reasons.append(f"its files cannot be rendered ({type(error).__name__})")
@@ -98,7 +86,7 @@ class ActionModule(Renderer):
         )
         if answer.get("failed"):
             raise AnsibleActionFail(answers.problem(answer), result=answer)
-        package = answer["differ"].pop(PACKAGE, [])
+        package = answer["differ"].pop(SHARED, [])
         for role, paths in answer["differ"].items():
             changes[role].add("file", "to change", paths + (package if plans[role].get("programs") is not None else []))
         for role, paths in answer["missing"].items():
@@ -107,20 +95,9 @@ class ActionModule(Renderer):
         return {"notes": notes, "skipped_validators": answer["skipped_validators"], **diff}
 
     def _plan_of(self, role, changes, variables):
-        """The role's plan, which it has in `__<role>_plan`. One that cannot be computed is a reason to run the role."""
-        name = f"__{role}_plan"
-        if name not in variables:
-            raise AnsibleActionFail(f"roles: {role!r} has no {name}; import the role in this play")
+        """The role's plan. One that cannot be computed is a reason to run the role. Raises ValueError."""
         try:
-            found = variables.value(name)
+            return self.role_plan(role, variables)
         except AnsibleError as error:
             changes.reasons.append(f"its plan cannot be made ({type(error).__name__})")
             return {}
-        if not isinstance(found, Mapping) or set(found) - set(plan.KEYS):
-            raise AnsibleActionFail(f"{name}: it has to be a dictionary of {', '.join(plan.KEYS)}; correct it")
-        return found
-
-    def _tree(self, role, path, found, variables):
-        src = os.path.join(path, "templates")
-        own = {"role_path": path, "role_name": role, "ansible_search_path": [path]}
-        return self.payload(src if os.path.isdir(src) else None, found, variables.below(own), package=False)

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 from collections.abc import Mapping
@@ -19,7 +18,6 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.config_tree imp
 MODULE = "magicbroccoli.xmpp.remove"
 # What of a role's plan comes to the host.
 PLAN = ("packages", "files", "programs", "units", "units_off")
-COLLECTION = "magicbroccoli.xmpp"
 
 
 def plain(value):
@@ -32,24 +30,25 @@ class Brought(Renderer):
 
     def brought(self, roles, task_vars):
         """Role → its files with their states, units, packages, and what it says of its removal."""
-        root = importlib.import_module(f"ansible_collections.{COLLECTION}").__path__[0]
-        variables = self._variables(root, roles, task_vars)
-        return {role: self._of(os.path.join(root, "roles", role), role, variables) for role in roles}
+        variables = self.variables(roles, task_vars)
+        return {role: self.of_role(role, variables) for role in roles}
 
-    def _variables(self, root, roles, task_vars):
+    def variables(self, roles, task_vars):
         """All that a template of a role may name: as Ansible has it, defaults below and a role's own variables above."""
         defaults: dict = {}
         own: dict = {}
         for role in ["xmpp", *roles]:
             for place, into in (("defaults", defaults), ("vars", own)):
-                file = os.path.join(root, "roles", role, place, "main.yml")
+                file = os.path.join(self.role_path(role), place, "main.yml")
                 if os.path.isfile(file):
                     into |= self._loader.load_from_file(file, unsafe=True, trusted_as_template=True) or {}
         # Files have the same paths whatever a certificate says.
         facts = {"certificates": {}, "tls_ciphers": {}, "dnssec": {}, **(task_vars.get("ansible_facts") or {})}
         return {**defaults, **task_vars, **own, "ansible_facts": facts}
 
-    def _of(self, path, role, variables):
+    def of_role(self, role, variables):
+        """What one role brings, given the variables of all. Raises ValueError, KeyError and AnsibleError."""
+        path = self.role_path(role)
         engine = self._templar.copy_with_new_env(
             available_variables={
                 **variables,

@@ -36,12 +36,15 @@ class ActionModule(Brought):
 
     def _replaced(self, task_vars):
         """The files of all roles: those of templates, and those that only a role's table names, to make or remove them."""
-        found = {path for role in ROLES.iterdir() for path in self._placed(role / "templates")}
-        for role in ROLES.iterdir():
+        roles = [role.name for role in ROLES.iterdir()]
+        found = {path for role in roles for path in self._placed(ROLES / role / "templates")}
+        variables = self.variables(roles, task_vars)
+        for role in roles:
             # What is wrong with a variable, the checks of its role say better.
             with contextlib.suppress(AnsibleError, ValueError, KeyError):
-                files = self.brought([role.name], task_vars)[role.name]["files"]
-                found |= {path for path, state in files.items() if state != "directory"}
+                found |= {
+                    path for path, state in self.of_role(role, variables)["files"].items() if state != "directory"
+                }
         return found
 
     @staticmethod

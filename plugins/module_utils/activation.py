@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What follows from the place of a file: accounts, directories, units and profiles of AppArmor."""
+"""What follows from the place of a file: accounts, directories, units, profiles of AppArmor and PAM, kernel settings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host import com
 SYSUSERS = re.compile(r"/etc/sysusers\.d/[^/]+\.conf")
 TMPFILES = re.compile(r"/etc/tmpfiles\.d/[^/]+\.conf")
 UNITS = re.compile(r"/etc/systemd/system/.")
+SETTINGS = re.compile(r"/etc/sysctl\.d/[^/]+\.conf")
+PAM = re.compile(r"/usr/share/pam-configs/[^/]+")
 PROFILES = re.compile(r"/etc/apparmor\.d/(?:disable/)?([^/]+)")
+SYSCTL = "/usr/lib/systemd/systemd-sysctl"
 SECONDS = 120
 
 
@@ -54,12 +57,18 @@ def make_accounts(text: str, run=commands.run) -> None:
     run(("systemd-sysusers", "-"), stdin=text, seconds=SECONDS)
 
 
+def in_container() -> bool:
+    """Whether most kernel settings are those of the machine beneath this one."""
+    return not commands.attempt(("systemd-detect-virt", "--container", "--quiet")).status
+
+
 def activate(
     placed: Iterable[str],
     removed: Iterable[str],
     run=commands.run,
     running: str = "/run/systemd/system",
     load=apparmor.apply,
+    contained=in_container,
 ) -> None:
     """Has the host use the files that were placed and forget those that were removed. Raises CommandError."""
     placed, removed = [*placed], [*removed]
@@ -71,3 +80,9 @@ def activate(
     # A host that is not booted has no units.
     if any(map(UNITS.match, placed + removed)) and os.path.isdir(running):
         run(("systemctl", "daemon-reload"), seconds=SECONDS)
+    # All of them, since a file that comes later in their order has the last word.
+    if any(map(SETTINGS.fullmatch, placed)):
+        run((SYSCTL, *(["--prefix=net"] if contained() else [])), seconds=SECONDS)
+    # It keeps its hands off files that were changed by hand, and says so.
+    if any(map(PAM.fullmatch, placed + removed)):
+        run(("pam-auth-update", "--package"), seconds=SECONDS)

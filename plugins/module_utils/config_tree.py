@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import fcntl
-import functools
 import grp
 import os
 import pwd
@@ -71,6 +70,12 @@ class ConfigTree:
 
     def run(self, payload):
         """Bring the host to the payload's state and return the task's result; then call reported()."""
+        result = self.run_all({"": payload})
+        del result["trees"]
+        return result
+
+    def run_all(self, trees):
+        """The same with several payloads by name, in one transaction. The result has the paths of each in `trees`."""
         os.umask(0o022)
         try:
             self._take_lock()
@@ -82,31 +87,39 @@ class ConfigTree:
                     "An earlier run of config_tree was killed half-way. The next run that is not in check mode first "
                     "restores the files that it had replaced."
                 )
-            entries = payload["files"]  # plan() has sorted them: a directory comes before what is in it
-            self.validators.know(entries)
-            lacking = self._make_accounts(entries)
-            changes = self._compare(entries)
-            if changes:
-                self._validate_staged(entries, changes, payload.get("validate_tree"))
-                self._apply(changes, payload.get("validate_live"))
+            entries = {name: payload["files"] for name, payload in trees.items()}
+            lacking = {name: self._make_accounts(of_one) for name, of_one in entries.items()}
+            changes = self._compare_all(entries)
+            for name, payload in trees.items():
+                self.validators.know(entries[name])
+                self._validate_staged(entries[name], changes[name], payload.get("validate_tree"))
+            self._apply(trees, changes)
         except NotRestored:
             raise
         except ConfigTreeError as e:
             raise ConfigTreeError(f"{e}\nNothing was changed.", **e.details) from None
         except OSError as e:
             raise ConfigTreeError(f"{e.filename or 'config_tree'}: {e.strerror}.\nNothing was changed.") from e
-        known = {entry["path"] for entry in entries}
-        for path in list(known):
-            while path != "/":
-                path = os.path.dirname(path)
-                known.add(path)
-        paths = {change.path for change in changes} | (self.journal.unreported() & known) | lacking
-        self._told = paths
+        unreported = self.journal.unreported()
+        paths = {
+            name: {change.path for change in changes[name]} | (unreported & _with_parents(of_one)) | lacking[name]
+            for name, of_one in entries.items()
+        }
+        self._told = set().union(*paths.values())
         if not self.check:
-            self._activate(entries, paths)
-        result = {"changed": bool(paths), "paths": sorted(paths), "skipped_validators": self.validators.skipped}
+            self._activate([entry for of_one in entries.values() for entry in of_one], self._told)
+        result = {
+            "changed": bool(self._told),
+            "paths": sorted(self._told),
+            "trees": {name: sorted(found) for name, found in paths.items()},
+            "skipped_validators": self.validators.skipped,
+        }
         if self.diff:
-            result["diff"] = differences(changes, payload.get("diff_limit") or 0)
+            result["diff"] = [
+                difference
+                for name, payload in trees.items()
+                for difference in differences(changes[name], payload.get("diff_limit") or 0)
+            ]
         return result
 
     def compare(self, trees, validate=False):
@@ -224,9 +237,18 @@ class ConfigTree:
             parent = os.path.dirname(parent)
         return missing[::-1]
 
-    def _compare(self, entries):
+    def _compare_all(self, trees):
+        """The changes by the name of a tree. A directory of several is made once, by the first that needs it."""
+        coming: set[str] = set()
+        directories = {
+            entry["path"]: entry for entries in trees.values() for entry in entries if entry["state"] == "directory"
+        }
+        return {name: self._compare(entries, coming, directories) for name, entries in trees.items()}
+
+    def _compare(self, entries, coming=None, directories=None):
+        """`coming` are directories that this run makes, `directories` those that have attributes of their own."""
         changes = []
-        coming = set()  # directories that this run makes
+        coming = set() if coming is None else coming
         for entry in entries:
             if entry["state"] == "absent" and lstat(entry["path"]) is None:
                 continue
@@ -237,9 +259,11 @@ class ConfigTree:
                 for parent in missing:
                     if parent not in coming:
                         coming.add(parent)
-                        above = {**PARENT, "path": parent}
+                        above = (directories or {}).get(parent) or {**PARENT, "path": parent}
                         changes.append(Change("mkdir", above, None, self._ids(above)))
                 change = getattr(self, "_compare_" + entry["state"])(entry)
+                if change and change.do == "mkdir" and change.path in coming:
+                    continue
             if change:
                 changes.append(change)
                 if change.do == "mkdir":
@@ -354,13 +378,35 @@ class ConfigTree:
 
     # -- apply ------------------------------------------------------------------------------------------------------
 
-    def _apply(self, changes, live):
+    def _apply(self, trees, changes):
+        """Make the changes of all trees, and those whose files have changed say whether they are valid where they are."""
+        live = {
+            name: command
+            for name, payload in trees.items()
+            if changes[name] and (command := payload.get("validate_live"))
+        }
         if self.check:
-            if live:
-                said = f"{shlex.join(live)}: it checks the live files, which check mode leaves alone"
+            for command in live.values():
+                said = f"{shlex.join(command)}: it checks the live files, which check mode leaves alone"
                 self.validators.skipped.append(said)
             return
-        if live:
-            self.validators.environment(live)  # before anything is replaced
-        valid = functools.partial(self.validators.run, live, "The new configuration is not valid") if live else None
-        self.journal.apply(changes, valid)
+        for command in live.values():
+            self.validators.environment(command)  # before anything is replaced
+
+        def validate():
+            for name, command in live.items():
+                self.validators.know(trees[name]["files"])
+                self.validators.run(command, "The new configuration is not valid")
+
+        if every := [change for of_one in changes.values() for change in of_one]:
+            self.journal.apply(every, validate if live else None)
+
+
+def _with_parents(entries):
+    """The paths of a tree, and those of all directories above them."""
+    known = {entry["path"] for entry in entries}
+    for path in list(known):
+        while path != "/":
+            path = os.path.dirname(path)
+            known.add(path)
+    return known

@@ -44,7 +44,9 @@ description:
   - Files take effect whose place says how. Users, groups and memberships that a file C(/etc/sysusers.d/*.conf) asks
     for are made before anything else, so that the role's other files may belong to them. When the files are in place,
     C(systemd-tmpfiles --create) runs for each C(/etc/tmpfiles.d/*.conf) if any file has changed, and
-    C(systemctl daemon-reload) runs once if anything below C(/etc/systemd/system) has. A profile in C(/etc/apparmor.d) is
+    C(systemctl daemon-reload) runs once if anything below C(/etc/systemd/system) has, C(systemd-sysctl) if a file
+    C(/etc/sysctl.d/*.conf) has (in a container for the keys of the network alone), and C(pam-auth-update --package) if one in
+    C(/usr/share/pam-configs) has. A profile in C(/etc/apparmor.d) is
     loaded into the kernel, or removed from it where C(/etc/apparmor.d/disable) has a link to it; not in a container, whose
     kernel is another machine's. Services are neither started nor restarted, and a process that runs is confined by a new
     profile from its next start on.
@@ -126,6 +128,21 @@ options:
       - Until it has ended, a file that one replaced is beside it as C(.NAME.TOKEN.old~), and a file where there was none
         before has a second name, C(.NAME.TOKEN.new~).
     type: raw
+  roles:
+    description:
+      - Roles of this collection, which the play imports. Their files are installed in one transaction, as their variables
+        C(__ROLE_plan) have them (M(magicbroccoli.xmpp.plan)). It excludes all other options.
+      - A role is left out, and installs its files itself, if these wait for another step of it (its plan has C(exists) or
+        C(due)), or if a service of it runs, which it would restart. It needs the facts of M(magicbroccoli.xmpp.host_facts).
+    type: list
+    elements: str
+    version_added: 0.2.0
+  installed:
+    description:
+      - What a task with O(roles) has returned of this role, RV(roles). The host is not asked again, and the result is of these
+        files, so that the role's handlers run. Without a value, the task does its work.
+    type: dict
+    version_added: 0.2.0
 notes:
   - A run waits up to 60 seconds for another one on the same host to end, and then fails.
   - Validators run in the directory C(/), in the locale C(C.UTF-8), and find programs in the C(sbin) directories too.
@@ -180,6 +197,11 @@ skipped_validators:
   elements: str
   returned: success
   sample: ["nginx -t: nginx is not installed"]
+roles:
+  description: For each role that was not left out, whether something has changed, and the paths.
+  type: dict
+  returned: with O(roles)
+  sample: {"nginx": {"changed": true, "paths": ["/etc/nginx/nginx.conf"]}}
 output:
   description: What the validator said that refused.
   type: str
@@ -217,7 +239,8 @@ def main():
     prefix = os.environ.get("CONFIG_TREE_PREFIX", "")  # where the collection's own tests keep the state
     with ConfigTree(prefix + STATE_DIR, prefix + RUN_DIR, module.check_mode, module._diff) as tree:
         try:
-            result = tree.run(unpack(module.params["_payload"]))
+            payload = unpack(module.params["_payload"])
+            result = tree.run_all(payload["trees"]) if "trees" in payload else tree.run(payload)
         except ConfigTreeError as e:
             for warning in tree.warnings:
                 module.warn(warning)

@@ -195,6 +195,16 @@ def plan(files, sources):
     return [entry for path, entry in entries.items() if path not in gone]
 
 
+def check_apart(trees):
+    """Refuses a path that several of these lists of entries have, unless it is the same directory. Raises ValueError."""
+    known: dict[str, tuple[str, dict]] = {}
+    for name, entries in trees.items():
+        for entry in entries:
+            other, same = known.setdefault(entry["path"], (name, entry))
+            if other != name and (entry["state"] != "directory" or entry != same):
+                raise ValueError(f"roles: {other} and {name} both have {entry['path']}; it can belong to one of them")
+
+
 def leaves(value):
     """The texts and numbers in a value, without the keys that lead to them."""
     if isinstance(value, Mapping):

@@ -12,8 +12,13 @@ from dataclasses import dataclass, field
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.words import count
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.host_state import missing, running, stopped
 
-KEYS = ("packages", "files", "programs", "validate_tree", "exists", "units", "units_off", "due", "after", "notes")
+KEYS = (
+    *("packages", "files", "programs", "validate_tree", "validate_live"),
+    *("exists", "units", "units_off", "due", "after", "notes"),
+)
 SHOWN = 3
+# A unit of Debian's, which no role restarts.
+CRON = "cron.service"
 
 
 def listed(noun: str, names: Sequence[str], act: str, shown: int = SHOWN) -> str:
@@ -59,6 +64,22 @@ def due(changes: Mapping[str, Changes], plans: Mapping[str, Mapping]) -> list[st
         if what or set(plans[role].get("after", [])) & set(found):
             found.append(role)
     return found
+
+
+def only_files(plans: Mapping[str, Mapping], state: Mapping) -> list[str]:
+    """The roles that can be given their files all together, before the first of them runs.
+
+    Their files wait for no other step, and no service of theirs runs that a role restarts after its files: if the role before
+    it failed, nobody would. Raises ValueError.
+    """
+    return [
+        role
+        for role, plan in plans.items()
+        if plan.get("files") is not None
+        and not plan.get("exists")
+        and not plan.get("due")
+        and all(name.endswith(".timer") or name == CRON for name in running(plan.get("units", []), state))
+    ]
 
 
 def untold(changes: Mapping[str, Changes], due: Sequence[str]) -> list[str]:

@@ -189,10 +189,18 @@ def test_the_site_has_every_role_and_their_packages():
     (play,) = load(SITE)
     roles = play["vars"]["__site_roles"]
     assert sorted(roles) == [role for role in ROLES if role != "xmpp"]
-    imports = [task["ansible.builtin.import_role"]["name"] for task in play["tasks"]]
-    assert imports == [f"magicbroccoli.xmpp.{role}" for role in roles]
-    for role, task in zip(roles, play["tasks"], strict=True):
-        assert task["vars"] == {f"__{role}_due": f"{{{{ '{role}' in __site_due }}}}"}
+    imports = [task for task in play["tasks"] if "ansible.builtin.import_role" in task]
+    assert [task["ansible.builtin.import_role"]["name"] for task in imports] == [
+        f"magicbroccoli.xmpp.{role}" for role in roles
+    ]
+    # Those after the task that installs the files of several roles at one go take them from it, and it leaves out the others.
+    (together,) = [task for task in play["tasks"] if task not in imports]
+    first = roles[: play["tasks"].index(together)]
+    assert together["magicbroccoli.xmpp.config_tree"] == {"roles": f"{{{{ __site_chosen | difference({first}) }}}}"}
+    for role, task in zip(roles, imports, strict=True):
+        due = {f"__{role}_due": f"{{{{ '{role}' in __site_due }}}}"}
+        installed = {f"__{role}_installed": f"{{{{ __site_files.{role} | default({{}}) }}}}"}
+        assert task["vars"] == (due if role in first else due | installed)
     tasks_before = play["pre_tasks"]
     checks = [task["magicbroccoli.xmpp.check_inventory"] for task in tasks_before if "check_inventory" in str(task)]
     assert [check["roles"] for check in checks] == ["{{ __site_roles }}"] * 2
@@ -200,6 +208,20 @@ def test_the_site_has_every_role_and_their_packages():
         task["vars"]["__site_packages"] for task in tasks_before if "__site_packages" in task.get("vars", {})
     ]
     assert re.findall(r"\w+_packages", packages) == [f"{role}_packages" for role in roles]
+
+
+def test_what_a_role_installs_at_one_go_with_others_is_what_it_installs_itself():
+    (play,) = load(SITE)
+    for role in play["vars"]["__site_roles"]:
+        plan = load(TOP / "roles" / role / "vars" / "main.yml")[f"__{role}_plan"]
+        for path in files(role, "tasks"):
+            for task in tasks(path):
+                given = task.get("magicbroccoli.xmpp.config_tree", {})
+                if "installed" not in given:
+                    continue
+                assert given.pop("installed") == f"{{{{ __{role}_installed | default({{}}) }}}}"
+                keys = [key for key in ("files", "programs", "validate_tree", "validate_live") if key in plan]
+                assert given == {key: f"{{{{ __{role}_plan.{key} }}}}" for key in keys}, path
 
 
 # What the site runs although nothing is to change, each for its reason.
@@ -217,7 +239,8 @@ def test_a_run_without_change_is_two_calls_to_the_host():
     (play,) = load(SITE)
     always = [
         task["name"]
-        for task in play["pre_tasks"] + play["post_tasks"]
+        for task in play["pre_tasks"] + play["tasks"] + play["post_tasks"]
+        if "ansible.builtin.import_role" not in task or task in play["pre_tasks"]
         if not re.search(
             r"__site_due \| length > 0|__site_plan.changes \| length > 0|in __site_due|^ansible_check_mode$|^'xmpp-status.timer' not in|__site_survey|site_plan_only \| default\(false\)$|site_restore \| default\(false\)$",
             str(task.get("when", "")),
@@ -268,7 +291,7 @@ def test_a_role_s_plan_has_what_its_tasks_bring(role):
         task for name in ("main", "serve", "program") for task in tasks(TOP / "roles" / role / "tasks" / f"{name}.yml")
     ]
     trees = [tree for task in main if (tree := task.get("magicbroccoli.xmpp.config_tree"))]
-    assert any(tree["files"][3:-3] in plan["files"] for tree in trees), trees
+    assert any(tree["files"][3:-3] == f"__{role}_plan.files" or tree["files"][3:-3] in plan["files"] for tree in trees)
     # Check mode validates what the plan has.
     assert {tree["validate_tree"] for tree in trees if "validate_tree" in tree} == (
         {f"{{{{ __{role}_plan.validate_tree }}}}"} if "validate_tree" in plan else set()

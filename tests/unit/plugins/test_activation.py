@@ -67,15 +67,25 @@ class Recorder:
         ),
         ([], ["/etc/systemd/system/a.timer"], [("systemctl", "daemon-reload")]),
         (["/etc/systemd/journald.conf"], [], []),
+        (["/etc/sysctl.d/a.conf", "/etc/sysctl.d/b.conf"], [], [(activation.SYSCTL,)]),
+        ([], ["/etc/sysctl.d/a.conf"], []),
+        (["/usr/share/pam-configs/a"], [], [("pam-auth-update", "--package")]),
+        ([], ["/usr/share/pam-configs/a"], [("pam-auth-update", "--package")]),
     ],
 )
 def test_what_is_done(placed, removed, calls, tmp_path):
     recorder = Recorder()
-    activate(placed, removed, recorder, running=str(tmp_path))
+    activate(placed, removed, recorder, running=str(tmp_path), contained=lambda: False)
     assert recorder.calls == calls
     recorder = Recorder()
-    activate(placed, removed, recorder, running=str(tmp_path / "not-booted"))
+    activate(placed, removed, recorder, running=str(tmp_path / "not-booted"), contained=lambda: False)
     assert [call for call in calls if call[0] != "systemctl"] == recorder.calls
+
+
+def test_a_container_sets_the_keys_of_its_network_alone(tmp_path):
+    recorder = Recorder()
+    activate(["/etc/sysctl.d/a.conf"], [], recorder, running=str(tmp_path), contained=lambda: True)
+    assert recorder.calls == [(activation.SYSCTL, "--prefix=net")]
 
 
 def test_profiles_are_loaded_first(tmp_path):

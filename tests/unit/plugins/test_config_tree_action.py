@@ -317,3 +317,33 @@ def test_a_result_that_did_not_get_out_is_not_forgotten(tmp_path, monkeypatch, c
         with patch_module_args(arguments), pytest.raises(SystemExit):
             config_tree.main()
         assert json.loads(capsys.readouterr().out)["changed"] is changed
+
+
+def test_what_is_installed_already_makes_handlers_run_and_asks_nobody(play):
+    play.template("a", "1")
+    result, output, status = play.run([play.task(installed={"changed": True, "paths": ["/etc/a"]})])
+    assert (status, result["changed"], result["paths"]) == (0, True, ["/etc/a"]), output
+    assert "the handler ran" in output
+    assert not (play.dst / "a").exists()
+    result, output, status = play.run([play.task(installed={"changed": False, "paths": []})])
+    assert (status, result["changed"], "the handler ran" in output) == (0, False, False), output
+    # Nothing was installed for this role.
+    result, output, status = play.run([play.task(installed={})])
+    assert (status, result["paths"]) == (0, [str(play.dst), str(play.dst / "a")]), output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            {"roles": ["nginx"], "files": {}},
+            "roles: it excludes files, which the roles' plans have; remove one of them",
+        ),
+        ({"roles": ["nginx", "ngnix"]}, "roles: 'nginx' has no __nginx_plan; import the role in this play"),
+        ({"roles": ["../nginx"]}, "roles: '../nginx' has no __../nginx_plan"),
+    ],
+)
+def test_roles_that_cannot_be_installed_together_are_refused(play, options, said):
+    _result, output, status = play.run([play.task(**options)])
+    assert status == 2
+    assert said in output

@@ -1138,3 +1138,83 @@ def test_what_a_killed_run_left_is_a_reason_to_run_every_tree(place):
     journal.write_text(json.dumps({"done": False, "steps": []}))
     with place.tree(check=True) as tree:
         assert tree.compare(trees) == ({"one": [str(journal)], "two": [str(journal)]}, [])
+
+
+def test_several_trees_are_one_transaction(place):
+    trees = {
+        "one": {"files": [place.file("a", "1"), place.file("shared/one", "1")]},
+        # Above its file, `one` would make the directory with the usual attributes.
+        "two": {"files": [place.other("shared", "directory", mode="0750"), place.file("shared/two", "2")]},
+        "three": {"files": [place.file("a.d/c", "3")]},
+    }
+    place.apply(trees["three"]["files"])
+    with place.tree(diff=True) as tree:
+        result = tree.run_all(trees)
+        tree.reported()
+    print(result["trees"])
+    assert {name: place.names(paths) for name, paths in result["trees"].items()} == {
+        "one": ["a", "shared", "shared/one"],
+        "two": ["shared/two"],
+        "three": [],
+    }
+    assert place.names(result["paths"]) == ["a", "shared", "shared/one", "shared/two"]
+    assert (result["changed"], len(result["diff"])) == (True, 4)
+    assert stat.S_IMODE(os.lstat(place.path("shared")).st_mode) == 0o750
+    assert place.leftovers() == []
+    with place.tree() as tree:
+        again = tree.run_all(trees)
+        tree.reported()
+    assert (again["changed"], again["paths"], set(map(len, again["trees"].values()))) == (False, [], {0})
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        {"validate_tree": ["sh", "-c", "echo $0: wrong; exit 1", "%s"]},
+        {"validate_live": ["sh", "-c", "echo wrong; exit 1"]},
+        # Its own file is there, those of the others are not.
+        {"validate_tree": ["test", "-e", "%s/nothing"]},
+    ],
+)
+@pytest.mark.parametrize("last", [True, False])
+def test_what_one_tree_refuses_comes_for_none(place, refused, last):
+    place.apply([place.file("a", "old")])
+    before = place.snapshot()
+    trees = {"one": {"files": [place.file("a", "new")]}, "two": {"files": [place.file("d/b", "new")], **refused}}
+    with (
+        place.tree() as tree,
+        pytest.raises(ConfigTreeError, match=r"(?s)is not valid.*\nNothing was changed") as error,
+    ):
+        tree.run_all(trees if last else dict(reversed(trees.items())))
+    print(error.value)
+    assert place.snapshot() == before
+    assert place.leftovers() == []
+
+
+def test_only_trees_that_change_are_validated(place):
+    said = place.root.parent / "said"
+    trees = {
+        name: {
+            "files": [place.file(name, "1")],
+            "validate_tree": ["sh", "-c", f"echo tree {name} $0 >> {said}", "%s"],
+            "validate_live": ["sh", "-c", f"echo live {name} >> {said}"],
+        }
+        for name in ("one", "two")
+    }
+    place.apply(trees["one"]["files"])
+    with place.tree() as tree:
+        tree.run_all(trees)
+        tree.reported()
+    assert [line.split()[:2] for line in said.read_text().splitlines()] == [["tree", "two"], ["live", "two"]]
+
+
+def test_a_tree_that_was_killed_before_it_told_tells_the_next_run(place):
+    trees = {name: {"files": [place.file(name, "1")]} for name in ("one", "two")}
+    with place.tree() as tree:
+        tree.run_all(trees)  # and no word of it
+    with place.tree() as tree:
+        again = tree.run_all({"two": trees["two"]})
+        tree.reported()
+    assert place.names(again["paths"]) == ["two"]
+    with place.tree() as tree:
+        assert place.names(tree.run_all(trees)["paths"]) == ["one"]

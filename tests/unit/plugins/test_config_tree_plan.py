@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.config_tree import (
+    check_apart,
     check_serial,
     command,
     destination,
@@ -245,3 +246,15 @@ def test_what_is_in_a_directory_goes_with_it():
     files = dict.fromkeys(["/var/www/chat", "/var/www/chat/a/index.html"], {"state": "absent"})
     entries = plan(files, {"/var/www/chat/a/index.html": "templates/index.html"})
     assert [(entry["path"], entry["state"]) for entry in entries] == [("/var/www/chat", "absent")]
+
+
+def test_a_path_belongs_to_one_of_several_roles():
+    folder = plan({"/etc/xmpp": {"state": "directory"}}, {})
+    file = plan({"/etc/xmpp/x": {"content": "1"}}, {})
+    gone = plan({"/etc/xmpp/x": {"state": "absent"}}, {})
+    check_apart({"one": folder + file, "two": folder})
+    for other in (file, gone, plan({"/etc/xmpp": {"state": "directory", "mode": "0700"}}, {})):
+        with pytest.raises(
+            ValueError, match=r"^roles: one and two both have /etc/xmpp(/x)?; it can belong to one of them$"
+        ):
+            check_apart({"one": folder + file, "two": other})

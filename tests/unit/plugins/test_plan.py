@@ -20,6 +20,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.plan import (
     compare_state,
     due,
     listed,
+    only_files,
     summary,
     untold,
 )
@@ -78,6 +79,25 @@ def test_a_role_follows_the_one_that_changes_what_its_files_depend_on():
     assert due({**changes, "certificates": Changes()}, plans) == []
     # Only one before it.
     assert due({"bind": Changes(), "certificates": Changes(reasons=["renewal"])}, plans) == ["certificates"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "together"),
+    [
+        ({"files": {}}, True),
+        ({"files": {}, "exists": [], "due": [], "units": ["new.service"]}, True),
+        ({}, False),
+        ({"files": None}, False),
+        ({"files": {}, "exists": ["/srv/archive"]}, False),
+        ({"files": {}, "due": ["a package is to be removed"]}, False),
+        # A handler restarts it, which would be lost if another role failed before.
+        ({"files": {}, "units": ["nginx.service"]}, False),
+        ({"files": {}, "units": ["runs.timer", "cron.service"]}, True),
+    ],
+)
+def test_which_roles_are_given_their_files_together(plan, together):
+    state = {**STATE, "units": {**STATE["units"], "runs.timer": RUNS, "cron.service": RUNS}}
+    assert only_files({"role": plan}, state) == (["role"] if together else [])
 
 
 def test_the_last_line_has_the_sums():
