@@ -19,6 +19,7 @@ import argparse
 import asyncio
 import base64
 import contextlib
+import glob
 import hashlib
 import hmac
 import json
@@ -46,15 +47,16 @@ def text(data: bytes) -> str:
 
 
 class Daemon:
-    """The processes of a service; what they used since the last look."""
+    """The processes of a service, and of the one that keeps its data; what they used since the last look."""
 
-    def __init__(self, unit: str):
-        self.folder = SYSTEM / unit
+    def __init__(self, *units: str):
+        # That of an instance is in a slice of its own.
+        self.folders = [next(SYSTEM.glob(f"**/{glob.escape(unit)}")) for unit in units]
         self.look()
 
     def tasks(self, name: str) -> list[str]:
         found = []
-        for pid in (self.folder / "cgroup.procs").read_text().split():
+        for pid in " ".join((folder / "cgroup.procs").read_text() for folder in self.folders).split():
             # One may have ended since.
             with contextlib.suppress(FileNotFoundError):
                 found.append(Path("/proc", pid, name).read_text())
@@ -62,9 +64,9 @@ class Daemon:
 
     def look(self) -> tuple[float, float]:
         """Seconds on a processor, and bytes to be written to disk."""
-        stat = (self.folder / "cpu.stat").read_text()
+        stats = [(folder / "cpu.stat").read_text() for folder in self.folders]
         written = sum(int(re.search(r"^write_bytes: (\d+)", io, re.M)[1]) for io in self.tasks("io"))
-        now = int(re.search(r"usage_usec (\d+)", stat)[1]) / 1e6, written
+        now = sum(int(re.search(r"usage_usec (\d+)", stat)[1]) for stat in stats) / 1e6, written
         self.last, before = now, getattr(self, "last", now)
         return now[0] - before[0], now[1] - before[1]
 
@@ -181,9 +183,9 @@ class Client:
 
 
 class Load:
-    def __init__(self, domain: str, accounts: int, talkers: int, unit: str, register: bool):
+    def __init__(self, domain: str, accounts: int, talkers: int, units: list[str], register: bool):
         self.domain, self.talkers, self.register = domain, talkers, register
-        self.server = Daemon(unit)
+        self.server, self.database = Daemon(*units), len(units) > 1
         # Ours has uploads go through nginx.
         self.daemons = [self.server, *(Daemon(name) for name in ("nginx.service",) if (SYSTEM / name).exists())]
         # No password may contain the account's name.
@@ -238,6 +240,15 @@ class Load:
                 break
         return written
 
+    async def stored(self) -> float:
+        """Wait until all is where it stays; the bytes that were written meanwhile."""
+        written = await self.settled()
+        if self.database:
+            checkpoint = ["runuser", "-u", "postgres", "--", "psql", "--quiet", "--command", "CHECKPOINT"]
+            subprocess.run(checkpoint, check=True, cwd="/")
+            written += await self.settled()
+        return written
+
     async def logins(self, number: int) -> None:
         self.server.look()
         started = time.monotonic()
@@ -259,7 +270,7 @@ class Load:
             sender.start_counting()
         for sender, _ in pairs:
             await sender.counted(1)
-        await self.settled()
+        await self.stored()
 
         async def talk(sender: Client, receiver: Client) -> None:
             for sent in range(each):
@@ -271,7 +282,7 @@ class Load:
         await asyncio.gather(*(talk(*pair) for pair in pairs))
         seconds, (cpu, written) = time.monotonic() - started, self.server.look()
         # Some write later.
-        written += await self.settled()
+        written += await self.stored()
         number = each * len(pairs)
         self.figures |= {
             "CPU µs per message": 1e6 * cpu / number,
@@ -394,13 +405,17 @@ async def main() -> None:
     arguments.add_argument("--seconds", type=float, default=60, help="how long they are")
     arguments.add_argument("--occupants", type=int, default=1000, help="how many are in the room of step `crowd`")
     arguments.add_argument("--unit", default="prosody.service", help="the daemon")
+    arguments.add_argument(
+        "--database", help="the unit of PostgreSQL, as postgresql@17-main.service, where that keeps the data"
+    )
     arguments.add_argument("--register", action="store_true", help="make accounts by in-band registration")
     given = arguments.parse_args()
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     sessions = max(given.clients * ("idle" in given.only), given.occupants * ("crowd" in given.only))
     accounts = max(given.accounts, -(-sessions // SESSIONS))
-    async with Load(given.domain, accounts, given.accounts, given.unit, given.register) as load:
+    units = [given.unit, *filter(None, [given.database])]
+    async with Load(given.domain, accounts, given.accounts, units, given.register) as load:
 
         async def small_and_large() -> None:
             # By default, Prosody keeps a body of less than 10 MB in memory until it is complete.
