@@ -231,6 +231,7 @@ RUNS_ALWAYS = {
     "Compare all roles with the host": "the one call that compares",
     "Apply pending handlers": "none is pending, which costs nothing",
     "Show what is left to do": "what only the operator can do",
+    "End the run for this host": "so that no role is looked at",
 }
 
 
