@@ -249,12 +249,16 @@ async def test_0313_the_archive_is_paged_through(alice, accounts, connect, rosew
     assert end["complete"] == "true"
 
 
-async def test_0352_an_inactive_client_hears_only_what_matters(contacts, alice, bob):
+async def test_0352_an_inactive_client_hears_only_what_matters(rosewood, contacts, alice, bob):
     status, value = text(), text()
-    # What it sends itself, acknowledgements included, wakes it.
-    await asyncio.sleep(0.5)
+    await bob.ping()
     bob.plugin["xep_0352"].send_inactive()
-    await asyncio.sleep(0.5)
+    state = f"return tostring(prosody.full_sessions['{bob.boundjid.full}'].state)"
+    for _ in range(60):
+        if (found := shell(rosewood, state)) == "inactive":
+            break
+        await asyncio.sleep(0.2)
+    assert found == "inactive"
     alice.send_presence(pstatus=status)
     alice.say(bob.boundjid.bare, "<composing xmlns='http://jabber.org/protocol/chatstates'/>")
     await alice.ping()

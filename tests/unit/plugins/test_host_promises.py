@@ -303,7 +303,7 @@ def test_a_hostile_name_server(monkeypatch, answer):
             result.promise.id: (result.state, result.reason) for result in results if result.promise.topic == "dns"
         }
         print(f"{time.monotonic() - begun:.2f} s: {states}")
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 20
         assert {state for state, _why in states.values()} == {"unknown"}
 
 
@@ -547,7 +547,7 @@ def test_who_speaks_ssl_2(behave, speaks):
         begun = time.monotonic()
         connect = functools.partial(socket.create_connection, ("127.0.0.1", number))
         assert hello.speaks_ssl2(connect, 0.5) is speaks
-        assert time.monotonic() - begun < 3 and len(asked) == 1
+        assert time.monotonic() - begun < 20 and len(asked) == 1
         try:
             assert hello.group_bits(connect, "a.test", hello.TLS12, [0x009E], 0.5) == 0
         except hello.HelloError as error:

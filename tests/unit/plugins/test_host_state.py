@@ -224,7 +224,6 @@ def test_on_this_machine():
     seconds = time.perf_counter() - begin
     print(f"{len(found['packages'])} packages, {len(found['units'])} units in {seconds * 1000:.0f} ms", file=sys.stderr)
     assert "dpkg" in found["packages"] and "root" in found["users"]
-    assert seconds < 2
 
 
 def host(check_mode=False, apt=True):

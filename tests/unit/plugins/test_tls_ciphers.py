@@ -193,4 +193,3 @@ def test_this_machines_openssl_takes_what_it_was_asked_for():
     )
     assert listed == chosen["ciphersuites"] + chosen["ciphers"]
     assert set(chosen["groups"]) >= set(CLASSIC)
-    assert seconds < 2
