@@ -39,10 +39,12 @@ FIGURES = {
     "first": "first run",
     "again": "run without change",
     "setting": "run with one setting changed",
-    "domains": "run without change, 100 domains",
-    "hosts": "run without change, 5 hosts",
+    "domains 10": "run without change, 10 domains",
+    "domains 100": "run without change, 100 domains",
+    "hosts 2": "run without change, 2 hosts",
+    "hosts 5": "run without change, 5 hosts",
 }
-AIMS = {"first": ("floor", 1.4), "again": 5.0, "setting": 8.0, "domains": ("again", 1.3), "hosts": ("again", 2.5)}
+AIMS = {"first": ("floor", 1.4), "again": 5.0, "setting": 8.0, "domains 100": ("again", 1.3), "hosts 5": ("again", 2.5)}
 
 
 def timed(*command: str, **options) -> tuple[float, str]:
@@ -155,15 +157,17 @@ def measure(checkouts: list[Checkout], rounds: int, wide: bool) -> None:
             checkout.play("again", inventory())
             checkout.play("setting", inventory(xmpp_archive_days=60))
             if wide and number == rounds:
-                more = [{"domain": f"d{domain}.test", "components": {}} for domain in range(99)]
-                checkout.play("", inventory(xmpp_extra_domains=more))
-                checkout.play("domains", inventory(xmpp_extra_domains=more))
+                for number_of in (10, 100):
+                    more = [{"domain": f"d{domain}.test", "components": {}} for domain in range(1, number_of)]
+                    checkout.play("", inventory(xmpp_extra_domains=more))
+                    checkout.play(f"domains {number_of}", inventory(xmpp_extra_domains=more))
     if wide:
         for other in range(1, 5):
             fresh_host(other)
-        for checkout in checkouts:
-            checkout.play("", inventory(5))
-            checkout.play("hosts", inventory(5))
+        for number_of in (2, 5):
+            for checkout in checkouts:
+                checkout.play("", inventory(number_of))
+                checkout.play(f"hosts {number_of}", inventory(number_of))
 
 
 def median(checkout: Checkout, figure: str) -> float | None:
@@ -243,7 +247,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bin/bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="rounds, of which the medians are printed (3)")
     parser.add_argument("--against", metavar="REF", help="a commit or tag to measure in the same run")
-    parser.add_argument("--wide", action="store_true", help="100 domains and five hosts, too")
+    parser.add_argument("--wide", action="store_true", help="10 and 100 domains, two and five hosts, too")
     parser.add_argument("--write", action="store_true", help="write the result into docs/performance.md")
     running = parser.add_argument_group("the running host")
     running.add_argument(
