@@ -101,8 +101,11 @@ def read_keys(zone, directory):
     if not ZONE.fullmatch(zone):
         raise DnssecError(f"zones: {zone!r} is not a zone's name; write it in lower case without a dot at its end")
     # What is in the file counts, its name only finds it. BIND writes a slash as %2F there.
-    paths = sorted(glob.glob(os.path.join(glob.escape(directory), f"K{zone.replace('/', '%2F')}.+*.key")))
-    keys = [key for key in (read_key(zone, path) for path in paths) if key is not None]
+    return _in_order(zone, glob.glob(os.path.join(glob.escape(directory), f"K{zone.replace('/', '%2F')}.+*.key")))
+
+
+def _in_order(zone, paths):
+    keys = [key for key in (read_key(zone, path) for path in sorted(paths)) if key is not None]
     return sorted(keys, key=lambda key: (key["role"] not in ("ksk", "csk"), key["published"] or "", key["tag"]))
 
 
@@ -191,12 +194,21 @@ def advice(zone, found):
     return ["Give these DS records to the registrar of the domain:", *(f"{zone}. IN DS {one}" for one in found["ds"])]
 
 
-def all_keys(directory):
-    """Returns zone → keys of every zone that has some in a folder."""
-    files = os.listdir(directory) if os.path.isdir(directory) else []
-    found = (re.match(r"K(.+)\.\+\d+\+\d+\.key$", name) for name in files)
-    names = sorted({key[1].replace("%2F", "/") for key in found if key})
-    return {zone: read_keys(zone, directory) for zone in names}
+def served(configuration):
+    """Returns the names of the zones in BIND's configuration, or nothing where there is none yet."""
+    text = _read(configuration)
+    return None if text is None else set(re.findall(r'^\s*zone\s+"([^"]+)"', text, re.MULTILINE))
+
+
+def all_keys(directory, names=None):
+    """Returns zone → keys of every zone that has some in a folder, or of those with these names."""
+    paths: dict[str, list[str]] = {}
+    # Read once, since there are three files a key and as many zones as the operator likes.
+    for file in os.listdir(directory) if os.path.isdir(directory) else []:
+        if found := re.match(r"K(.+)\.\+\d+\+\d+\.key$", file):
+            paths.setdefault(found[1].replace("%2F", "/"), []).append(os.path.join(directory, file))
+    wanted = paths if names is None else paths.keys() & set(names)
+    return {zone: _in_order(zone, paths[zone]) for zone in sorted(wanted)}
 
 
 def zones(keys, parent=True, resolver=None, timeout=2):

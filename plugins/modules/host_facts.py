@@ -13,7 +13,7 @@ from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.certificates im
     CertificateError,
     certificates,
 )
-from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.dnssec import DnssecError, all_keys, zones
+from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.dnssec import DnssecError, all_keys, served, zones
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host_state import HostStateError, host_state
 
 DOCUMENTATION = r"""
@@ -78,6 +78,13 @@ options:
         M(magicbroccoli.xmpp.dnssec_info) says, without waiting for keys.
       - Where the host has no C(dig) yet, the fact is missing.
     type: path
+  dnssec_configuration:
+    description:
+      - BIND's configuration, which names the zones that are of interest. BIND keeps the keys of a zone that it does not serve any
+        more, whose parent would be asked in vain.
+      - Without it, all zones are of interest that have keys.
+    type: path
+    version_added: 0.2.0
 requirements:
   - Debian's dpkg
   - systemd (a host that was not booted with it has no units)
@@ -213,6 +220,7 @@ def main():
             },
             # A folder, not a key: nothing to hide.
             "dnssec_key_directory": {"type": "path", "no_log": False},
+            "dnssec_configuration": {"type": "path"},
         },
         supports_check_mode=True,
     )
@@ -229,7 +237,8 @@ def main():
         if params["certificates"]:
             facts["certificates"] = certificates(params["certificates"])
         if params["dnssec_key_directory"] and module.get_bin_path("dig"):
-            facts["dnssec"] = zones(all_keys(params["dnssec_key_directory"]))
+            names = served(params["dnssec_configuration"]) if params["dnssec_configuration"] else None
+            facts["dnssec"] = zones(all_keys(params["dnssec_key_directory"], names))
     except (HostStateError, tls.TlsError, CertificateError, DnssecError, OSError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, ansible_facts=facts)

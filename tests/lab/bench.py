@@ -162,8 +162,8 @@ def measure(checkouts: list[Checkout], rounds: int, wide: bool) -> None:
                     checkout.play("", inventory(xmpp_extra_domains=more))
                     checkout.play(f"domains {number_of}", inventory(xmpp_extra_domains=more))
     if wide:
-        for other in range(1, 5):
-            fresh_host(other)
+        for each in range(5):
+            fresh_host(each)
         for number_of in (2, 5):
             for checkout in checkouts:
                 checkout.play("", inventory(number_of))

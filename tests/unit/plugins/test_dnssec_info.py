@@ -250,3 +250,19 @@ def test_without_dig(folder, monkeypatch, tmp_path):
     code, result = run({"zones": [ZONE], "key_directory": str(folder)})
     assert code == 1
     assert result["msg"] == "dig: No such file or directory; install the package bind9-dnsutils on the host"
+
+
+def test_only_the_zones_that_are_of_interest_have_their_keys_read(folder):
+    write(folder, KSK)
+    for kind in ("key", "state"):
+        (folder / f"Kelm.test.+013+00001.{kind}").write_text("not read")
+    assert list(dnssec.all_keys(str(folder), [ZONE, "none.test"])) == [ZONE]
+    assert dnssec.all_keys(str(folder), [ZONE]) == {ZONE: dnssec.read_keys(ZONE, str(folder))}
+    with pytest.raises(dnssec.DnssecError, match=r"elm\.test"):
+        dnssec.all_keys(str(folder))
+    assert dnssec.all_keys(str(folder / "none")) == {}
+    (folder / "named.conf").write_text(
+        f'// zone "no.test"\nzone "{ZONE}" {{\n    zone "_acme-challenge.{ZONE}" {{}};\n}};\n'
+    )
+    assert dnssec.served(str(folder / "named.conf")) == {ZONE, f"_acme-challenge.{ZONE}"}
+    assert dnssec.served(str(folder / "none.conf")) is None
