@@ -58,8 +58,11 @@ class Account:
 
 @pytest.fixture(scope="session")
 def rosewood() -> Host:
-    """The host under test."""
-    return Host(ADDRESS)
+    """The host under test, which has looked for updates once: its timer has it do so only within five minutes, and what a promise
+    and a graph say of updates is not known before."""
+    host = Host(ADDRESS)
+    host.out("systemctl start xmpp-updates.service")
+    return host
 
 
 @pytest.fixture(scope="session")
