@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import pathlib
 from collections.abc import Mapping
@@ -39,6 +38,7 @@ SHARED = "package on the host"
 VAULT = b"$ANSIBLE_VAULT;"
 # The package of the programs on a host, which is of the collection and not of one role.
 PACKAGE = pathlib.Path(__file__).parents[1] / "module_utils" / "host"
+ROLES = pathlib.Path(__file__).parents[2] / "roles"
 
 
 class Renderer(ActionBase):
@@ -65,8 +65,7 @@ class Renderer(ActionBase):
     @staticmethod
     def role_path(role):
         """Where a role of the collection is. Raises ValueError."""
-        root = importlib.import_module(f"ansible_collections.{COLLECTION}").__path__[0]
-        path = os.path.join(root, "roles", str(role))
+        path = str(ROLES / str(role))
         if not os.path.isdir(path):
             raise ValueError(f"roles: {role!r} is not a role of {COLLECTION}; correct its name")
         return path
@@ -84,10 +83,19 @@ class Renderer(ActionBase):
 
     def role_payload(self, role, found, variables):
         """The payload of a role's plan, without the package that all programs share. Raises ValueError."""
-        path = self.role_path(role)
+        src, own = self.templates(self.role_path(role)), self.own_variables(role)
+        return self.payload(src, found, variables.below(own), package=False)
+
+    @staticmethod
+    def templates(path):
+        """The directory of templates below a role or a playbook, or None when it has none."""
         src = os.path.join(path, "templates")
-        own = {"role_path": path, "role_name": role, "ansible_search_path": [path]}
-        return self.payload(src if os.path.isdir(src) else None, found, variables.below(own), package=False)
+        return src if os.path.isdir(src) else None
+
+    def own_variables(self, role):
+        """What Ansible tells the templates of a role of it. Raises ValueError."""
+        path = self.role_path(role)
+        return {"role_path": path, "role_name": role, "ansible_search_path": [path]}
 
     def shared(self, found, variables):
         """The package, as a payload by its name, where a plan of these has programs."""
@@ -194,7 +202,7 @@ class Renderer(ActionBase):
 class ActionModule(Renderer):
     """Renders a directory of templates and has the module put all of it in place."""
 
-    _VALID_ARGS = frozenset(("src", "files", "programs", "validate_tree", "validate_live", "roles", "installed"))
+    _VALID_ARGS = frozenset(("src", *plans.FILES, "roles", "installed"))
     _supports_check_mode = True
 
     def run(self, tmp=None, task_vars=None):
@@ -249,8 +257,7 @@ class ActionModule(Renderer):
         """The directory of templates, or None when the role has none."""
         if src is None:
             role = self._task._role
-            src = os.path.join(role._role_path if role else self._loader.get_basedir(), "templates")
-            return src if os.path.isdir(src) else None
+            return self.templates(role._role_path if role else self._loader.get_basedir())
         if not isinstance(src, str) or not src:
             raise ValueError(f"src: {src!r} is not a path; write one of a directory")
         try:

@@ -48,22 +48,13 @@ class Brought(Renderer):
 
     def of_role(self, role, variables):
         """What one role brings, given the variables of all. Raises ValueError, KeyError and AnsibleError."""
-        path = self.role_path(role)
-        engine = self._templar.copy_with_new_env(
-            available_variables={
-                **variables,
-                "role_path": path,
-                "role_name": role,
-                "ansible_search_path": [path],
-            }
-        )
+        engine = self._templar.copy_with_new_env(available_variables={**variables, **self.own_variables(role)})
         # Its reasons to run are of no interest, and ask for more facts.
         written = variables.get(f"__{role}_plan", {})
         found = {key: plain(engine.template(written[key])) for key in PLAN if key in written}
         entries = []
         if found.get("files") is not None:
-            src = os.path.join(path, "templates")
-            sources = destinations(self._walk(src if os.path.isdir(src) else None))
+            sources = destinations(self._walk(self.templates(self.role_path(role))))
             entries = plan(self._files(found), sources)
         removal = plain(engine.template(variables.get(f"__{role}_removal", {})))
         if not isinstance(removal, Mapping) or set(removal) - set(KEYS):

@@ -7,15 +7,14 @@
 from __future__ import annotations
 
 import contextlib
-import pathlib
 import time
 
 from ansible.errors import AnsibleError
+from ansible_collections.magicbroccoli.xmpp.plugins.action.config_tree import ROLES
 from ansible_collections.magicbroccoli.xmpp.plugins.action.remove import Brought
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.config_tree import destinations
 
 MODULE = "magicbroccoli.xmpp.survey"
-ROLES = pathlib.Path(__file__).parents[2] / "roles"
 
 
 class ActionModule(Brought):

@@ -57,18 +57,13 @@ def make_accounts(text: str, run=commands.run) -> None:
     run(("systemd-sysusers", "-"), stdin=text, seconds=SECONDS)
 
 
-def in_container() -> bool:
-    """Whether most kernel settings are those of the machine beneath this one."""
-    return not commands.attempt(("systemd-detect-virt", "--container", "--quiet")).status
-
-
 def activate(
     placed: Iterable[str],
     removed: Iterable[str],
     run=commands.run,
     running: str = "/run/systemd/system",
     load=apparmor.apply,
-    contained=in_container,
+    contained=apparmor.in_container,
 ) -> None:
     """Has the host use the files that were placed and forget those that were removed. Raises CommandError."""
     placed, removed = [*placed], [*removed]

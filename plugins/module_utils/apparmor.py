@@ -18,6 +18,11 @@ ENABLED = "/sys/module/apparmor/parameters/enabled"
 LOADED = "/sys/kernel/security/apparmor/profiles"
 
 
+def in_container(runner: Callable[[Sequence[str]], Finished] = attempt) -> bool:
+    """Whether the kernel, and most of its settings, are those of the machine beneath this one."""
+    return not runner(("systemd-detect-virt", "--container", "--quiet")).status
+
+
 def apply(
     name: str,
     folder: str = FOLDER,
@@ -29,7 +34,7 @@ def apply(
 
     A kernel without AppArmor has nothing to load it into, and a container's is that of the machine beneath it.
     """
-    if files.read_text(enabled).strip() != "Y" or not runner(("systemd-detect-virt", "--container", "--quiet")).status:
+    if files.read_text(enabled).strip() != "Y" or in_container(runner):
         return False
     path = f"{folder}/{name}"
     act = ["--replace", "--write-cache"]

@@ -137,7 +137,7 @@ class ConfigTree:
             for name, payload in trees.items():
                 entries = payload["files"]
                 self.validators.know(entries)
-                changes = self._compare(entries)
+                changes = self._compare(entries, set(), {})
                 if changes and validate:
                     self._validate_staged(entries, changes, payload.get("validate_tree"))
                 if self.diff:
@@ -245,10 +245,9 @@ class ConfigTree:
         }
         return {name: self._compare(entries, coming, directories) for name, entries in trees.items()}
 
-    def _compare(self, entries, coming=None, directories=None):
+    def _compare(self, entries, coming, directories):
         """`coming` are directories that this run makes, `directories` those that have attributes of their own."""
         changes = []
-        coming = set() if coming is None else coming
         for entry in entries:
             if entry["state"] == "absent" and lstat(entry["path"]) is None:
                 continue
@@ -259,7 +258,7 @@ class ConfigTree:
                 for parent in missing:
                     if parent not in coming:
                         coming.add(parent)
-                        above = (directories or {}).get(parent) or {**PARENT, "path": parent}
+                        above = directories.get(parent, {**PARENT, "path": parent})
                         changes.append(Change("mkdir", above, None, self._ids(above)))
                 change = getattr(self, "_compare_" + entry["state"])(entry)
                 if change and change.do == "mkdir" and change.path in coming:

@@ -12,10 +12,8 @@ from dataclasses import dataclass, field
 from ansible_collections.magicbroccoli.xmpp.plugins.module_utils.host.words import count
 from ansible_collections.magicbroccoli.xmpp.plugins.plugin_utils.host_state import missing, running, stopped
 
-KEYS = (
-    *("packages", "files", "programs", "validate_tree", "validate_live"),
-    *("exists", "units", "units_off", "due", "after", "notes"),
-)
+FILES = ("files", "programs", "validate_tree", "validate_live")
+KEYS = ("packages", *FILES, "exists", "units", "units_off", "due", "after", "notes")
 SHOWN = 3
 # A unit of Debian's, which no role restarts.
 CRON = "cron.service"

@@ -50,8 +50,8 @@ class Daemon:
     """The processes of a service, and of the one that keeps its data; what they used since the last look."""
 
     def __init__(self, *units: str):
-        # That of an instance is in a slice of its own.
-        self.folders = [next(SYSTEM.glob(f"**/{glob.escape(unit)}")) for unit in units]
+        # That of an instance is in a slice of its own; one that does not run is named when its folder is read.
+        self.folders = [next(SYSTEM.glob(f"**/{glob.escape(unit)}"), SYSTEM / unit) for unit in units]
         self.look()
 
     def tasks(self, name: str) -> list[str]:

@@ -380,7 +380,7 @@ def test_an_unsigned_zone_is_seen(looked: Host, internet: Host, change: str, sta
 
 # As a key is whose time to be published has come long ago.
 OLD = (
-    "runuser -u bind -- dnssec-settime -s -K {folder} -g {goal} -k OMNIPRESENT now -r OMNIPRESENT now -d RUMOURED now"
+    "runuser -u bind -- dnssec-settime -s -K {folder} -g OMNIPRESENT -k OMNIPRESENT now -r OMNIPRESENT now -d RUMOURED now"
     " -P sync now-1d {name}"
 )
 
@@ -393,7 +393,7 @@ def published(looked: Host) -> Iterator[str]:
     (state,) = looked.out(f"bash -c \"grep -l 'KSK: yes' {keys}/K{EXTRA}.*.state\"").splitlines()
     name = state.rpartition("/")[2].removesuffix(".state")
     try:
-        looked.out(f"{OLD.format(goal='OMNIPRESENT', folder=keys, name=name)} && rndc loadkeys {EXTRA}")
+        looked.out(f"{OLD.format(folder=keys, name=name)} && rndc loadkeys {EXTRA}")
         until_published(looked, "grep -q .")
         yield f"{keys} {name}"
     finally:
@@ -429,7 +429,7 @@ def second_key(host: Host, folder: str, first: str) -> str:
     """
     for tried in range(1, 13):
         name = host.out(f"runuser -u bind -- dnssec-keygen -K {folder} -a ECDSAP256SHA256 -f KSK {EXTRA} 2>/dev/null")
-        host.out(f"{OLD.format(goal='OMNIPRESENT', folder=folder, name=name)} && rndc loadkeys {EXTRA}")
+        host.out(f"{OLD.format(folder=folder, name=name)} && rndc loadkeys {EXTRA}")
         look = f"grep -l GoalState:.hidden {folder}/{first}.state {folder}/{name}.state"
         given_up = host.out(f"bash -c 'for n in $(seq 300); do {look} && exit; sleep 0.1; done; exit 1'")
         print(f"{tried}: BIND gives up {given_up} of {first} and {name}")
@@ -437,7 +437,7 @@ def second_key(host: Host, folder: str, first: str) -> str:
             return name
         host.out(
             f"systemctl stop named && rm {folder}/{name}.* && cp -a /root/keys/{first}.* {folder} && "
-            f"{OLD.format(goal='OMNIPRESENT', folder=folder, name=first)} && systemctl start named"
+            f"{OLD.format(folder=folder, name=first)} && systemctl start named"
         )
         until_published(host, "wc -l | grep -qx 1", "CDNSKEY")
     raise AssertionError("BIND has kept each of the new keys")
